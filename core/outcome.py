@@ -1,0 +1,43 @@
+"""What the pure core gives back for one record, and what one commit stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.condition import ConditionTransition, HealthAssessment, StateChange
+from core.telemetry import StreamRecord, TelemetryBatch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """Effects of one :class:`~core.telemetry.StreamRecord`, in event order.
+
+    ``readings``: what to store of the record's batch, with the quality the core gave (same length and order as came in: the core
+    rejects nothing, that was ingest's part). ``derived``: readings of derived points to store.
+    """
+
+    readings: TelemetryBatch
+    derived: TelemetryBatch
+    transitions: tuple[ConditionTransition, ...] = ()
+    states: tuple[StateChange, ...] = ()
+    health: tuple[HealthAssessment, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommitUnit:
+    """All that one database transaction stores: a record, its outcome, its place in the stream.
+
+    ``offset`` is the record's place, ``epoch`` the right to write it (core.ports.StreamPosition). ``journal`` is the encoded
+    record (embedded host; None in the cluster, where Kafka is the journal); ``snapshot`` the processor's state *after* this
+    record, given every few seconds.
+    """
+
+    stream: str
+    epoch: int
+    offset: int
+    record: StreamRecord
+    outcome: Outcome
+    journal: bytes | None = None
+    snapshot: bytes | None = None

@@ -1,0 +1,72 @@
+"""Which equipment and points exist: what ingest needs to name a reading and the pipeline to watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.equipment import EquipmentType, PointKind
+
+
+class EquipmentStatus(StrEnum):
+    APPROVED = "approved"
+    PENDING = "pending"
+    """Auto-registered and waiting for approval: its readings are dead-lettered with that reason and can be replayed."""
+    RETIRED = "retired"
+
+
+class UnknownEquipmentPolicy(StrEnum):
+    """What a tenant wants done with equipment nobody registered."""
+
+    REJECT = "reject"
+    PENDING = "pending"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organisation. ``publisher_clock``: its timeline is the publisher's clock message (demo, replay), not the host's clock.
+
+    ``past_window`` µs: older readings are refused (None: any age). ``future_bound`` µs ahead of the timeline likewise.
+    """
+
+    id: int
+    slug: str
+    name: str
+    unknown_equipment: UnknownEquipmentPolicy = UnknownEquipmentPolicy.REJECT
+    publisher_clock: bool = False
+    past_window: int | None = None
+    future_bound: int = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PointEntry:
+    """A registered point. ``key`` is the type's (or the sender's own, on an open type); unit UCUM."""
+
+    id: int
+    key: str
+    unit: str
+    kind: PointKind = PointKind.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentEntry:
+    """A registered equipment with its points by key. ``key`` is unique within the tenant and stands in topics and URLs."""
+
+    id: int
+    tenant_id: int
+    key: str
+    type_key: str
+    status: EquipmentStatus
+    points: Mapping[str, PointEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """Everything registered, at ``version`` (grows with every change)."""
+
+    version: int
+    tenants: Mapping[int, Tenant]
+    types: Mapping[str, EquipmentType]
+    equipment: Mapping[int, EquipmentEntry]
