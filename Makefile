@@ -1,0 +1,73 @@
+# servitize: the two commands to know are `make demo` and `make test`. Everything lives in .venv; nothing else is touched.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+ROOMS := core formats ingest models storage rendering stream_processors services boards workbench simulators runtime
+# Quick to slow, so that what is wrong shows early. Benchmarks give figures, not verdicts: `make bench`.
+TESTS := $(wildcard tests/unit tests/judges tests/integration tests/faults tests/e2e)
+SECONDS ?=
+PYTEST_ARGS ?=
+
+# Same versions on every platform and Python; no address in a lock, so any index serves it.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
+
+.PHONY: help venv demo test lint format lock bench faults clean
+
+help: ## show this list
+	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/READY ## make .venv with everything a developer needs
+
+demo: .venv/RUNTIME ## run the whole system with a simulated fleet (SECONDS=90 ends by itself and checks the alarms)
+	@$(BIN)/servitize demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: .venv/READY ## check import order, style and types, then run all tests, quick to slow (PYTEST_ARGS="-k name")
+	@$(MAKE) --no-print-directory lint
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo \
+		"mosquitto is not installed: tests of that broker will say so and be skipped (Debian: apt-get install mosquitto)"
+	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
+
+lint: .venv/READY ## import order, ruff, mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: .venv/READY ## format the code and apply safe fixes
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the newest versions)
+	@[ -x $(BIN)/uv ] || { echo "make lock needs uv in .venv: $(BIN)/pip install uv"; exit 1; }
+	$(LOCK) requirements/runtime.in -o requirements/runtime.lock
+	$(LOCK) requirements/dev.in -c requirements/runtime.lock -o requirements/dev.lock
+	$(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/build.lock
+	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.lock
+
+bench: .venv/READY ## measure; prints figures, asserts nothing about time
+	@$(BIN)/python -m pytest tests/benchmarks -s -q $(PYTEST_ARGS)
+
+faults: .venv/READY ## kill processes and take services away, and count what is lost (nothing may be)
+	@$(BIN)/python -m pytest tests/faults -m faults $(PYTEST_ARGS)
+
+clean: ## remove .venv and caches; never data
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps, so that who only runs the demo need not fetch the development set. The development set contains the
+# runtime set; where it is present it is kept up to date instead of being cut down to the runtime set.
+PINS := requirements/install.sh requirements/bootstrap.lock requirements/build.lock pyproject.toml
+
+.venv/READY: $(PINS) requirements/dev.lock
+	@requirements/install.sh dev
+	@touch .venv/RUNTIME $@
+
+.venv/RUNTIME: $(PINS) requirements/runtime.lock
+	@if [ -e .venv/READY ]; then $(MAKE) --no-print-directory .venv/READY; else requirements/install.sh runtime; fi
+	@touch $@
