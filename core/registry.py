@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from core.equipment import EquipmentType, PointKind
 
@@ -63,6 +64,15 @@ class EquipmentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class MappingProfileEntry:
+    """A tenant's mapping profile (formats/profile): how foreign topics and payloads become readings of that tenant."""
+
+    tenant_id: int
+    name: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
     """Everything registered, at ``version`` (grows with every change)."""
 
@@ -70,3 +80,4 @@ class RegistrySnapshot:
     tenants: Mapping[int, Tenant]
     types: Mapping[str, EquipmentType]
     equipment: Mapping[int, EquipmentEntry]
+    profiles: tuple[MappingProfileEntry, ...] = ()
