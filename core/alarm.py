@@ -1,7 +1,8 @@
-"""ISA-18.2 / IEC 62682: the life of an alarm as one transition table. The database reduces alarms by exactly these rows.
+"""ISA-18.2 / IEC 62682: the life of an alarm as one transition table. The database reduces alarms by exactly these
+rows.
 
-States of an alarm are what an operator sees. Beside the state an alarm row keeps ``active`` (does the condition hold now?):
-shelved, suppressed and out-of-service alarms follow their condition silently and need it when they come back.
+States of an alarm are what an operator sees. Beside the state an alarm row keeps ``active`` (does the condition hold
+now?): shelved, suppressed and out-of-service alarms follow their condition silently and need it when they come back.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def _table() -> tuple[Rule, ...]:
 
 
 TRANSITIONS: Final = _table()
-"""Every allowed step. What is not here is refused (operators) or impossible (processors: all their events are covered)."""
+"""Every allowed step. What is not here is refused (operators) or impossible (processors: all their events are
+covered)."""
 
 ACTIVE_AFTER: Final = {
     AlarmEvent.RAISED: True,

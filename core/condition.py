@@ -1,4 +1,5 @@
-"""Condition transitions: what a processor says about a machine. It never says what state an alarm is in (see core.alarm)."""
+"""Condition transitions: what a processor says about a machine. It never says what state an alarm is in (see
+core.alarm)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Equipment types and equipment: what a machine consists of, what is measured on it, and what is watched.
 
-A *type* is data (YAML in models/catalog/, or a user's file): components, points, states, limits. Repeated parts (cars, axle
-boxes, doors) are written once with ``repeat`` and expanded here, so nobody writes 48 axle boxes by hand.
+A *type* is data (YAML in models/catalog/, or a user's file): components, points, states, limits. Repeated parts
+(cars, axle boxes, doors) are written once with ``repeat`` and expanded here, so nobody writes 48 axle boxes by hand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def expand(template: str, repeat: Repeat) -> Iterator[tuple[str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ComponentDef:
-    """A maintainable item (ISO 14224). ``key`` is dotted and may hold placeholders; ``criticality`` weighs its health (1–5)."""
+    """A maintainable item (ISO 14224). ``key`` is dotted and may hold placeholders; ``criticality`` weighs its health
+    (1–5)."""
 
     key: str
     name: str
@@ -57,10 +58,10 @@ class ComponentDef:
 class PointDef:
     """A measurement point, or a derived one (with ``formula``).
 
-    ``unit`` UCUM. ``range`` is the instrument's: outside it the value is bad. ``max_rate`` units per second: faster is no
-    physics (an instrument). ``flatline`` µs: that long not the least movement while the machine runs → instrument stuck.
-    ``stale`` µs without a reading → instrument silent, and rules that need the point fall silent too.
-    ``formula``: see models/expressions; ``store`` µs: how often a derived point is stored at most (0: never).
+    ``unit`` UCUM. ``range`` is the instrument's: outside it the value is bad. ``max_rate`` units per second: faster
+    is no physics (an instrument). ``flatline`` µs: that long not the least movement while the machine runs →
+    instrument stuck. ``stale`` µs without a reading → instrument silent, and rules that need the point fall silent
+    too. ``formula``: see models/expressions; ``store`` µs: how often a derived point is stored at most (0: never).
     ``names``: other names under which devices send it.
     """
 
@@ -91,13 +92,14 @@ class StateDef:
 
 @dataclass(frozen=True, slots=True)
 class LimitDef:
-    """A watched limit on a point (measured or derived), ISA-18.2: limit, deadband, delays, priority, consequence, action.
+    """A watched limit on a point (measured or derived), ISA-18.2: limit, deadband, delays, priority, consequence,
+    action.
 
-    ``value`` in the point's unit, or one per state. ``states``: where it means anything (None: everywhere); ``settle`` µs after
-    entering them before it speaks. Raised after ``on_delay`` µs beyond ``value`` without a good reading on the other side; cleared after
-    ``off_delay`` µs back by more than ``deadband``. ``absolute``: late readings are checked against it too.
-    ``unless``: expression that vetoes raising (what explains it otherwise). ``blame``: the concern; instruments' alarms never
-    lower a machine's health. ``component`` overrides the point's.
+    ``value`` in the point's unit, or one per state. ``states``: where it means anything (None: everywhere);
+    ``settle`` µs after entering them before it speaks. Raised after ``on_delay`` µs beyond ``value`` without a good
+    reading on the other side; cleared after ``off_delay`` µs back by more than ``deadband``. ``absolute``: late
+    readings are checked against it too. ``unless``: expression that vetoes raising (what explains it otherwise).
+    ``concern``: instruments' alarms never lower a machine's health. ``component`` overrides the point's.
     """
 
     key: str
@@ -134,7 +136,8 @@ class PointInstance:
 
 @dataclass(frozen=True, slots=True)
 class EquipmentType:
-    """A catalogue entry. ``version`` counts changes of the document; ``lateness`` µs is L, by how much delivery may be displaced.
+    """A catalogue entry. ``version`` counts changes of the document; ``lateness`` µs is L, by how much delivery may
+    be displaced.
 
     ``consequence_window`` µs: alarms of one equipment within that time of a first-out are its consequences.
     ``open``: devices may send points the type does not name (they are registered, stored and shown, not watched).

@@ -13,8 +13,8 @@ from core.telemetry import StreamRecord, TelemetryBatch
 class Outcome:
     """Effects of one :class:`~core.telemetry.StreamRecord`, in event order.
 
-    ``readings``: what to store of the record's batch, with the quality the core gave (same length and order as came in: the core
-    rejects nothing, that was ingest's part). ``derived``: readings of derived points to store.
+    ``readings``: what to store of the record's batch, with the quality the core gave (same length and order as came
+    in: the core rejects nothing, that was ingest's part). ``derived``: readings of derived points to store.
     """
 
     readings: TelemetryBatch
@@ -29,9 +29,9 @@ class Outcome:
 class CommitUnit:
     """All that one database transaction stores: a record, its outcome, its place in the stream.
 
-    ``offset`` is the record's place, ``epoch`` the right to write it (core.ports.StreamPosition). ``journal`` is the encoded
-    record (embedded host; None in the cluster, where Kafka is the journal); ``snapshot`` the processor's state *after* this
-    record, given every few seconds.
+    ``offset`` is the record's place, ``epoch`` the right to write it (core.ports.StreamPosition). ``journal`` is the
+    encoded record (embedded host; None in the cluster, where Kafka is the journal); ``snapshot`` the processor's
+    state *after* this record, given every few seconds.
     """
 
     stream: str

@@ -15,8 +15,8 @@ from core.telemetry import StreamRecord
 class StreamPosition:
     """The right to write a stream: ``epoch`` is ours alone, ``next_offset`` the first offset not yet committed.
 
-    ``snapshot`` is the newest processor state with the offset *after* which it was taken; ``journal`` the encoded records from
-    there up to ``next_offset`` (embedded host), to be replayed with effects discarded.
+    ``snapshot`` is the newest processor state with the offset *after* which it was taken; ``journal`` the encoded
+    records from there up to ``next_offset`` (embedded host), to be replayed with effects discarded.
     """
 
     stream: str
@@ -64,8 +64,9 @@ class WriterPort(Protocol):
     def commit(self, units: Sequence[CommitUnit]) -> CommitReport:
         """Store consecutive units in one transaction, all or nothing.
 
-        Raises :class:`~core.errors.FencedError` when the epoch is no longer ours. Every other error leaves the database as it was and may be tried
-        again with the same units. Units below ``next_offset`` are skipped (already stored).
+        Raises :class:`~core.errors.FencedError` when the epoch is no longer ours. Every other error leaves the
+        database as it was and may be tried again with the same units. Units below ``next_offset`` are skipped
+        (already stored).
         """
         ...
 

@@ -1,7 +1,7 @@
 """Quality of a reading: one ``uint8``, OPC style. The two upper bits are the class, the six lower ones say why.
 
-Class: ``GOOD`` > ``UNCERTAIN`` > ``BAD``. Reasons may stand together. ``LATE`` and ``RECEIPT_TIME`` say how a reading came
-and do not by themselves lower a good class (``RECEIPT_TIME`` comes with ``UNCERTAIN``: its time is a guess).
+Class: ``GOOD`` > ``UNCERTAIN`` > ``BAD``. Reasons may stand together. ``LATE`` and ``RECEIPT_TIME`` say how a reading
+came and do not by themselves lower a good class (``RECEIPT_TIME`` comes with ``UNCERTAIN``: its time is a guess).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def describe(quality: int) -> str:
 
 
 def parse(text: str | int | None) -> int:
-    """Quality from a payload: ``None``/``"good"``, ``"uncertain"``, ``"bad"``, or an OPC DA/UA-like number by its class.
+    """Quality from a payload: ``None``/``"good"``, ``"uncertain"``, ``"bad"``, or an OPC DA/UA-like number by its
+    class.
 
     Anything else is ``UNCERTAIN | DEVICE``: a word we do not know is no reason to trust or to discard a value.
     """

@@ -27,7 +27,8 @@ class UnknownEquipmentPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An organisation. ``publisher_clock``: its timeline is the publisher's clock message (demo, replay), not the host's clock.
+    """An organisation. ``publisher_clock``: its timeline is the publisher's clock message (demo, replay), not the
+    host's clock.
 
     ``past_window`` µs: older readings are refused (None: any age). ``future_bound`` µs ahead of the timeline likewise.
     """
@@ -53,7 +54,8 @@ class PointEntry:
 
 @dataclass(frozen=True, slots=True)
 class EquipmentEntry:
-    """A registered equipment with its points by key. ``key`` is unique within the tenant and stands in topics and URLs."""
+    """A registered equipment with its points by key. ``key`` is unique within the tenant and stands in topics and
+    URLs."""
 
     id: int
     tenant_id: int

@@ -17,9 +17,9 @@ MAX_BATCH_READINGS: Final = 5_000
 class TelemetryBatch:
     """Readings of any number of points as parallel arrays of one length.
 
-    ``point_id`` int32; ``ts`` int64 µs UTC, event time; ``value`` float64 in the point's own unit (booleans 0/1, enumerations
-    their code); ``quality`` uint8 (:mod:`core.quality`). ``received_at`` µs UTC is one for the batch: a batch is filled
-    within 50 ms. Order inside a batch carries no meaning.
+    ``point_id`` int32; ``ts`` int64 µs UTC, event time; ``value`` float64 in the point's own unit (booleans 0/1,
+    enumerations their code); ``quality`` uint8 (:mod:`core.quality`). ``received_at`` µs UTC is one for the batch: a
+    batch is filled within 50 ms. Order inside a batch carries no meaning.
     """
 
     point_id: NDArray[np.int32]
@@ -69,7 +69,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened, with text: an error code, a maintenance, a start. Identity: equipment, kind, ts, content."""
+    """Something that happened, with text: an error code, a maintenance, a start. Identity: equipment, kind, ts,
+    content."""
 
     equipment_id: int
     kind: str
@@ -79,11 +80,12 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A payload, or one value of it, that could not be used. Identity: (tenant, topic, payload, reason); repeats are counted.
+    """A payload, or one value of it, that could not be used. Identity: (tenant, topic, payload, reason); repeats are
+    counted.
 
-    ``payload`` is the whole payload where all of it is bad, else a JSON object of just the refused part; ``reason`` a code of
-    :mod:`core.errors` or of the codec (``not-json``, ``unknown-point``, ``not-a-number``, ``future``, …), ``detail`` a sentence.
-    ``tenant_id`` is None where the topic names no tenant of ours.
+    ``payload`` is the whole payload where all of it is bad, else a JSON object of just the refused part; ``reason`` a
+    code of :mod:`core.errors` or of the codec (``not-json``, ``unknown-point``, ``not-a-number``, ``future``, …),
+    ``detail`` a sentence. ``tenant_id`` is None where the topic names no tenant of ours.
     """
 
     topic: str
@@ -99,7 +101,8 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamRecord:
-    """One record of the log between ingest and core: at most :data:`MAX_BATCH_READINGS` readings and what came with them.
+    """One record of the log between ingest and core: at most :data:`MAX_BATCH_READINGS` readings and what came with
+    them.
 
     ``counts`` are this record's conservation counters by name; see docs/reference/conservation.md.
     """

@@ -1,4 +1,5 @@
-"""Time inside the platform: ``int`` microseconds since 1970-01-01T00:00:00Z, as event time unless a name says otherwise."""
+"""Time inside the platform: ``int`` microseconds since 1970-01-01T00:00:00Z, as event time unless a name says
+otherwise."""
 
 from __future__ import annotations
 

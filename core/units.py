@@ -36,7 +36,8 @@ _ALIASES: Final = {
     "gpm": "[gal_us]/min",
     "hp": "[HP]",
 }
-"""How people write units, and the UCUM code meant. Gauge and absolute pressure are different points, not different units."""
+"""How people write units, and the UCUM code meant. Gauge and absolute pressure are different points, not different
+units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def canonical(unit: str) -> str:
 def conversion(source: str, target: str) -> Conversion:
     """How a value in ``source`` becomes one in ``target``; both UCUM or one of the usual spellings.
 
-    Raises :class:`~core.errors.UnitError` for an unknown unit or another dimension. Example: ``[psi]`` to ``bar`` scales by 0.0689…
+    Raises :class:`~core.errors.UnitError` for an unknown unit or another dimension. Example: ``[psi]`` to ``bar``
+    scales by 0.0689…
     """
     source, target = canonical(source), canonical(target)
     if source == target:
