@@ -1,0 +1,1 @@
+"""The processes of the embedded host: data directory, ports, PostgreSQL and the MQTT broker on this machine."""
