@@ -1,0 +1,1 @@
+"""A six-car metro train, four motor cars: the second demo machine."""
