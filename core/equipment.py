@@ -76,6 +76,8 @@ class PointDef:
     flatline_states: tuple[str, ...] | None = None
     stale: int = 5 * MINUTE
     formula: str | None = None
+    when: tuple[str, ...] | None = None
+    settle: int = 0
     store: int = 60 * SECOND
     names: tuple[str, ...] = ()
     direction: str = ""
@@ -121,6 +123,7 @@ class LimitDef:
     consequence: str = ""
     action: str = ""
     component: str | None = None
+    vetoes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
