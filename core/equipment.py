@@ -61,8 +61,9 @@ class PointDef:
     ``unit`` UCUM. ``range`` is the instrument's: outside it the value is bad. ``max_rate`` units per second: faster
     is no physics (an instrument). ``flatline`` µs: that long not the least movement while the machine runs →
     instrument stuck. ``stale`` µs without a reading → instrument silent, and rules that need the point fall silent
-    too. ``formula``: see models/expressions; ``store`` µs: how often a derived point is stored at most (0: never).
-    ``names``: other names under which devices send it.
+    too. ``formula``: see models/expressions; ``when``: the states in which a derived point means anything (None: all),
+    ``settle`` µs after entering them; outside it is unknown and its operators learn nothing. ``store`` µs: how often a
+    derived point is stored at most (0: never). ``names``: other names under which devices send it.
     """
 
     key: str
@@ -100,8 +101,10 @@ class LimitDef:
     ``value`` in the point's unit, or one per state. ``states``: where it means anything (None: everywhere);
     ``settle`` µs after entering them before it speaks. Raised after ``on_delay`` µs beyond ``value`` without a good
     reading on the other side; cleared after ``off_delay`` µs back by more than ``deadband``. ``absolute``: late
-    readings are checked against it too. ``unless``: expression that vetoes raising (what explains it otherwise).
-    ``concern``: instruments' alarms never lower a machine's health. ``component`` overrides the point's.
+    readings are checked against it too. ``unless``: expression that vetoes raising
+    (what explains it otherwise). ``concern``: instruments' alarms never lower a machine's health; while one is active,
+    machine limits that rest on its point, or on the points it ``vetoes``, say nothing. ``component`` overrides the
+    point's.
     """
 
     key: str

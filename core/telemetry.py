@@ -19,7 +19,8 @@ class TelemetryBatch:
 
     ``point_id`` int32; ``ts`` int64 µs UTC, event time; ``value`` float64 in the point's own unit (booleans 0/1,
     enumerations their code); ``quality`` uint8 (:mod:`core.quality`). ``received_at`` µs UTC is one for the batch: a
-    batch is filled within 50 ms. Order inside a batch carries no meaning.
+    batch is filled within 50 ms. Order is the order of arrival, within one message by ``ts``: it decides nothing but
+    which readings count as late.
     """
 
     point_id: NDArray[np.int32]
