@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from runtime.local.accounts import service_account
+from runtime.local.broker import LocalBroker
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import OWNER, SUPERUSER, LocalPostgres
 
@@ -88,3 +89,14 @@ def fresh_database(postgres: LocalPostgres, database_factory: DatabaseFactory) -
     yield make
     for database in made:
         postgres.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def broker(session_data: DataDirectory) -> Iterator[LocalBroker]:
+    """A real MQTT broker for the whole session: Mosquitto if it is there, else the iotcore wheel's.
+
+    ``broker.service`` is where and as whom to connect, ``broker.provision([...])`` lets devices in,
+    ``broker.capabilities`` says what it can do.
+    """
+    with LocalBroker(session_data, port=0, environ=clean_environ()) as server:
+        yield server

@@ -34,14 +34,12 @@ def any_free_port(host: str = "127.0.0.1") -> int:
 def choose_port(data: DataDirectory, name: str, *, wanted: int | None = None, host: str = "127.0.0.1") -> int:
     """A free port for the server ``name``, remembered in the state file so that devices need no new settings.
 
-    Order: ``wanted`` (0 means any free one), the port of last time, the usual one, any free one. A taken port is
-    passed over, never fought for; the caller prints what was chosen.
+    Order: ``wanted``, the port of last time, the usual one (``wanted`` 0 leaves that out), any free one. A taken port
+    is passed over, never fought for; the caller prints what was chosen.
     """
-    if wanted == 0:
-        candidates: list[int] = []
-    else:
-        remembered = data.state().get("ports", {}).get(name)
-        candidates = [port for port in (wanted, remembered, USUAL_PORTS.get(name)) if port]
+    remembered = data.state().get("ports", {}).get(name)
+    usual = None if wanted == 0 else USUAL_PORTS.get(name)
+    candidates = [port for port in (wanted, remembered, usual) if port]
     port = next((port for port in candidates if is_free(port, host)), None) or any_free_port(host)
     data.update_state("ports", **{name: port})
     return port
