@@ -31,6 +31,8 @@ from simulators.sensors import INSTRUMENT_FAULTS, SensorFault, Sensors
 from simulators.weather import Weather
 
 BLOCK: Final = 60
+WARM_UP_S: Final = 3 * 3600
+"""The physics starts this long before the first frame, so that it is warm if the duty says so."""
 _SECOND: Final = 1_000_000
 _GRID_S: Final = 30.0
 """The fault clock counts operating time in steps of this length."""
@@ -43,12 +45,14 @@ class MachineFault:
     """A machine fault bound to its clock: ``clock(t)`` is 0 before the onset, 1 when the stated limit is due.
 
     It counts operating time only (a fault does not grow in a resting machine), scaled so that the limit falls on
-    onset + horizon, or on the last running moment before it. ``lot`` holds four uniform draws for sizes and angles.
+    onset + horizon, or on the last running moment before it. ``running_s`` is the operating time inside the horizon;
+    ``lot`` holds four uniform draws for sizes and angles.
     """
 
     plan: FaultPlan
     grid: FloatArray
     share: FloatArray
+    running_s: float
     limit_at: int
     lot: FloatArray
     observed: bool = False
@@ -87,11 +91,12 @@ class Fleet(ABC):
         self.seeds = tuple(int(seed) for seed in seeds)
         self.start, self.period_s = int(start), int(period_s)
         self.column: dict[str, int] = {channel.key: i for i, channel in enumerate(self.CHANNELS)}
-        self._start_s = self.start / _SECOND
+        self._warm_blocks = -(-WARM_UP_S // (BLOCK * self.period_s))
+        self._begin_s = self.start / _SECOND - self._warm_blocks * BLOCK * self.period_s
         place = self.seeds if sites is None else tuple(sites)
         if len(place) != len(self.seeds):
             raise InvalidInputError(f"{len(place)} sites for {len(self.seeds)} units", hint="give one site per unit")
-        self.weather = Weather(place, self._start_s, site_mean_c)
+        self.weather = Weather(place, self._begin_s, site_mean_c)
         self.plans = tuple(faults)
         for plan in self.plans:
             self._check(plan)
@@ -101,7 +106,7 @@ class Fleet(ABC):
             plan: self._bind_sensor(plan) for plan in self.plans if self.FAULTS[plan.mode].kind == "instrument"
         }
         self._sensors = Sensors(self.CHANNELS, self.seeds, self.period_s, list(self._instrument.values()))
-        self._made = 0
+        self._made = -self._warm_blocks * BLOCK
         self._given = 0
         self._ready: Frames | None = None
 
@@ -203,11 +208,14 @@ class Fleet(ABC):
     # --- private -----------------------------------------------------------------------------------------------------
 
     def _block(self) -> Frames:
-        ticks = self._made + np.arange(1, BLOCK + 1, dtype=np.int64)
-        ts: IntArray = self.start + ticks * (self.period_s * _SECOND)
-        self._made += BLOCK
-        values, bad = self._sensors.read(ts, self._true(ts / _SECOND))
-        return Frames(ts, values, bad)
+        while True:
+            ticks = self._made + np.arange(1, BLOCK + 1, dtype=np.int64)
+            ts: IntArray = self.start + ticks * (self.period_s * _SECOND)
+            true = self._true(ts / _SECOND)
+            self._made += BLOCK
+            if self._made > 0:
+                values, bad = self._sensors.read(ts, true)
+                return Frames(ts, values, bad)
 
     def _check(self, plan: FaultPlan) -> None:
         fault = self.FAULTS.get(plan.mode)
@@ -242,7 +250,8 @@ class Fleet(ABC):
         share = np.concatenate([[0.0], np.cumsum(running) / total])
         reached = int(np.argmax(share >= 1.0 - 1e-9))
         lot = generator(self.seeds[plan.unit], "fault", plan.mode, plan.component, plan.onset).random(4)
-        return MachineFault(plan, grid, share, round(float(grid[reached]) * _SECOND), lot)
+        running_s = float(total) * horizon / steps
+        return MachineFault(plan, grid, share, running_s, round(float(grid[reached]) * _SECOND), lot)
 
     def _bind_sensor(self, plan: FaultPlan) -> SensorFault:
         key = plan.point or plan.component

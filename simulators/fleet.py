@@ -7,6 +7,7 @@ True
 
 from simulators.compressor.fleet import CompressorTrainFleet
 from simulators.contract import NEVER, Channel, Fault, FaultPlan, Frames, PointSpec, Truth
+from simulators.metro.fleet import MetroTrainFleet
 
 __all__ = [
     "NEVER",
@@ -15,6 +16,7 @@ __all__ = [
     "Fault",
     "FaultPlan",
     "Frames",
+    "MetroTrainFleet",
     "PointSpec",
     "Truth",
 ]

@@ -40,22 +40,20 @@ class CompressorTrainFleet(Fleet):
     FAULTS: ClassVar[Mapping[str, Fault]] = FAULTS
 
     def _prepare(self, plans: Sequence[FaultPlan]) -> None:
-        # The duty begins a day early: a fault's clock may ask for the time before the first frame.
-        earliest = min([self.start, *(plan.onset for plan in plans)]) / _SECOND
         self._duty = []
         for unit, seed in enumerate(self.seeds):
             surges = [p for p in plans if p.unit == unit and p.mode == "incipient_surge"]
             ends = [(p.onset + p.horizon) / _SECOND + _SURGE_S for p in surges]
             keep = [(p.onset / _SECOND - 7200.0, end + 1.0) for p, end in zip(surges, ends, strict=True)]
-            self._duty.append(Duty(seed, earliest, keep, ends))
+            self._duty.append(Duty(seed, self._begin_s, keep, ends))
         self._draw()
         self._state: dict[str, FloatArray] = {}
-        self._last_s = self._start_s
+        self._last_s = self._begin_s
 
     def _draw(self) -> None:
         """Every unit's parameters and the offsets of its positions, fixed for life."""
         spread = Spread(self.seeds)
-        start = self._start_s
+        start = self._begin_s
         self._head_par = spread("head", 1.0, 0.01)
         self._eta_par = spread("efficiency", 1.0, 0.008)
         self._throttle = spread("throttle", physics.THROTTLE_DESIGN)
