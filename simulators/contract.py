@@ -37,8 +37,9 @@ class PointSpec:
 class Channel:
     """A point with its sensor.
 
-    ``y' = (x - y)/lag``, then ``y·(1+g) + b + N(0, σ)`` with ``σ² = sigma² + (share·y)²``, quantised to ``decimals`` and held
-    inside the transmitter's reach of the span ``low``–``high`` (4–20 mA: −2.5 % to +3 %; open circuit reads 3.6 mA).
+    ``y' = (x − y)/lag``, then ``y·(1+g) + b + N(0, σ)`` with ``σ² = sigma² + (share·y)²``, quantised to ``decimals``
+    and held inside the transmitter's reach of the span ``low``–``high`` (4–20 mA: −2.5 % to +3 %; an open circuit
+    reads 3.6 mA).
     """
 
     spec: PointSpec
@@ -110,7 +111,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """``values[n, units, points]`` at ``ts[n]``; NaN is not published, ``quality_bad`` says the transmitter is broken."""
+    """``values[n, units, points]`` at ``ts[n]``; NaN is not published, ``quality_bad``: the transmitter is broken."""
 
     ts: IntArray
     values: FloatArray

@@ -67,8 +67,8 @@ class MachineFault:
 class Fleet(ABC):
     """Machines of one type, one per seed, advanced together.
 
-    ``start`` is µs UTC; reading k (from 1) is at ``start + k·period_s``. A unit's readings depend on its seed, its site,
-    its faults and the start only, not on the other units. ``sites`` groups units that share weather (default: a site
+    ``start`` is µs UTC; reading k (from 1) is at ``start + k·period_s``. A unit's readings depend on its seed, site,
+    faults and the start only, not on the other units. ``sites`` groups units that share weather (default: a site
     per unit). The interface is not thread-safe; advancing 60 periods costs the same as advancing one.
     """
 
@@ -144,7 +144,7 @@ class Fleet(ABC):
         )
 
     def truth(self) -> list[Truth]:
-        """The ground-truth log: every planned fault whose onset has been handed out, and those still to come with severity 0."""
+        """The ground-truth log: every planned fault, those still to come with severity 0."""
         now_s = np.array([self.now / _SECOND])
         log = [
             Truth(
@@ -224,7 +224,9 @@ class Fleet(ABC):
                 f"a {self.TYPE} knows no fault {plan.mode!r}", hint=f"one of {', '.join(self.FAULTS)}"
             )
         if not 0 <= plan.unit < self.units:
-            raise InvalidInputError(f"fault {plan.mode!r} for unit {plan.unit}", hint=f"units are 0 to {self.units - 1}")
+            raise InvalidInputError(
+                f"fault {plan.mode!r} for unit {plan.unit}", hint=f"units are 0 to {self.units - 1}"
+            )
         if plan.horizon <= 0:
             raise InvalidInputError(f"fault {plan.mode!r} with horizon {plan.horizon} µs", hint="give a positive one")
         if fault.kind == "instrument":
@@ -242,15 +244,16 @@ class Fleet(ABC):
         onset, horizon = plan.onset / _SECOND, plan.horizon / _SECOND
         steps = max(int(np.ceil(horizon / _GRID_S)), 20)
         count = int(np.ceil(_OVERRUN * steps))
-        grid = onset + horizon / steps * np.arange(count + 1)
+        grid: FloatArray = onset + horizon / steps * np.arange(count + 1, dtype=np.float64)
         running = self._running(plan.unit, 0.5 * (grid[1:] + grid[:-1])).astype(np.float64)
         if not running[:steps].any():
             running[:] = 1.0  # a horizon wholly at rest: calendar time, nothing to see until it runs
-        total = running[:steps].sum()
-        share = np.concatenate([[0.0], np.cumsum(running) / total])
+        total = float(running[:steps].sum())
+        share = np.zeros(count + 1)
+        share[1:] = np.cumsum(running) / total
         reached = int(np.argmax(share >= 1.0 - 1e-9))
         lot = generator(self.seeds[plan.unit], "fault", plan.mode, plan.component, plan.onset).random(4)
-        running_s = float(total) * horizon / steps
+        running_s = total * horizon / steps
         return MachineFault(plan, grid, share, running_s, round(float(grid[reached]) * _SECOND), lot)
 
     def _bind_sensor(self, plan: FaultPlan) -> SensorFault:

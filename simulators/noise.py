@@ -17,7 +17,7 @@ def generator(seed: int, *purpose: object) -> np.random.Generator:
 
 
 class Spread:
-    """Draws each unit's parameters: ``spread("load", 30.0)`` is 30·N(1, 0.02) for every unit, shape [units] or [units, n].
+    """Draws each unit's parameters: ``spread("load", 30.0)`` is 30·N(1, 0.02) per unit, [units] or [units, n].
 
     The draw depends on unit seed and name, so a new parameter leaves the others alone.
     """

@@ -51,7 +51,9 @@ class SensorFault:
     @property
     def limit_at(self) -> int:
         """Closed form: the error reaches its stated size, or the horizon is over."""
-        return self.onset + (max(self.horizon, round(_HOUR / MAX_DRIFT_PER_H)) if self.mode == "drift" else self.horizon)
+        return self.onset + (
+            max(self.horizon, round(_HOUR / MAX_DRIFT_PER_H)) if self.mode == "drift" else self.horizon
+        )
 
 
 class Sensors:
@@ -62,13 +64,12 @@ class Sensors:
     ) -> None:
         spread = Spread(seeds)
         count = len(channels)
-        column = lambda values: np.array(list(values), dtype=np.float64)  # noqa: E731
-        self._sigma = column(c.sigma for c in channels)
-        self._share = column(c.share for c in channels)
-        self._low, self._high = column(c.low for c in channels), column(c.high for c in channels)
-        self._error = column(c.error for c in channels)
-        self._scale = column(10.0**c.spec.decimals for c in channels)
-        lag = column(c.lag_s for c in channels)
+        self._sigma = np.array([c.sigma for c in channels])
+        self._share = np.array([c.share for c in channels])
+        self._low, self._high = np.array([c.low for c in channels]), np.array([c.high for c in channels])
+        self._error = np.array([c.error for c in channels])
+        self._scale = np.array([10.0**c.spec.decimals for c in channels])
+        lag = np.array([c.lag_s for c in channels])
         self._lagged = np.flatnonzero(lag > 0)
         self._decay = np.exp(-period_s / lag[self._lagged])
         analogue = np.isfinite(self._low)
@@ -79,7 +80,9 @@ class Sensors:
         self._floor = np.where(analogue, self._low - 0.025 * reach, -np.inf)
         self._ceiling = np.where(analogue, self._high + 0.03 * reach, np.inf)
         self._noise = [generator(seed, "sensor-noise") for seed in seeds]
-        self._faults = [(fault, generator(seeds[fault.unit], "sensor-fault", fault.mode, fault.column)) for fault in faults]
+        self._faults = [
+            (fault, generator(seeds[fault.unit], "sensor-fault", fault.mode, fault.column)) for fault in faults
+        ]
         self._y: FloatArray | None = None
         self._before: FloatArray | None = None
         self._frozen: dict[SensorFault, float] = {}

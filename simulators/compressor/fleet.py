@@ -61,7 +61,9 @@ class CompressorTrainFleet(Fleet):
         self._washed_at = start + 86_400.0 * spread.uniform("washed", -6.0, 9.0)
         self._clogged = spread.uniform("clogged", 0.0, 0.12)
         self._rise_journal = np.stack([spread("journal-de", 37.0, 0.03), spread("journal-nde", 36.0, 0.03)], axis=1)
-        self._rise_thrust = np.stack([spread("thrust-active", 35.0, 0.04), spread("thrust-inactive", 24.0, 0.04)], axis=1)
+        self._rise_thrust = np.stack(
+            [spread("thrust-active", 35.0, 0.04), spread("thrust-inactive", 24.0, 0.04)], axis=1
+        )
         self._rise_gear = np.stack([spread("gear-hs", 26.0, 0.04), spread("gear-ls", 20.0, 0.04)], axis=1)
         self._rise_motor = np.stack([spread("motor-de", 25.0, 0.04), spread("motor-nde", 23.0, 0.04)], axis=1)
         self._rise_winding = spread("winding", 70.0)
@@ -108,7 +110,7 @@ class CompressorTrainFleet(Fleet):
         self._put(out, "train.speed", speed)
         self._put(out, "train.demand", 100.0 * demand)
         self._put(out, "train.ambient_temperature", ambient)
-        load, power = self._process(out, s, demand, recycle, ambient)
+        load = self._process(out, s, demand, recycle, ambient)
         supply = self._oil(out, s, load, oil, ambient, loaded)
         self._temperatures(out, s, load, supply, ambient)
         self._vibration(out, s, load)
@@ -132,8 +134,8 @@ class CompressorTrainFleet(Fleet):
 
     def _process(
         self, out: FloatArray, s: FloatArray, demand: FloatArray, recycle: FloatArray, ambient: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Fill the process points; returns mechanical load (1 at design) and electrical power in kW."""
+    ) -> FloatArray:
+        """Fill the process and motor current points; returns the mechanical load (1 at design)."""
         t = self._t
         # Washing gives back 70 % of the fouling within half an hour, on line.
         washed = np.clip((t[:, None] - self._washed_at) / 1800.0, 0.0, 1.0)
@@ -197,7 +199,7 @@ class CompressorTrainFleet(Fleet):
         idle = np.where(s > 0.05, 12.0, 0.0)  # magnetising current
         amps = power * 1e3 / (np.sqrt(3.0) * physics.VOLTAGE * physics.COS_PHI)
         self._put(out, "motor.current", np.sqrt(amps**2 + idle**2))
-        return shaft_kw / 1_335.0, power
+        return np.asarray(shaft_kw / 1_335.0)
 
     # --- oil ---------------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,9 @@ def density(p1_pa: FloatArray | float, t1_k: FloatArray | float) -> FloatArray:
 
 
 THROTTLE_DESIGN: Final = float(
-    density(1e5, 303.15) * FLOW_DESIGN / np.sqrt(1e5 * (ratio(head(np.array(1.0), 1.0), exponent(np.array(0.82)), 303.15) - 1))
+    density(1e5, 303.15)
+    * FLOW_DESIGN
+    / np.sqrt(1e5 * (ratio(head(np.array(1.0), 1.0), exponent(np.array(0.82)), 303.15) - 1))
 )
 """``u`` of ``ṁ_out = u·√(p2−p1)`` that gives φ = 1 at design speed, 30 °C and 1 bar(a)."""
 
@@ -112,11 +114,13 @@ CLOGGING_LIMIT: Final = 1.0 - float(np.sqrt(FILTER_CLEAN / (P_PUMP - 0.3 - 1.0))
 
 
 def unbalance_response(r: FloatArray | float) -> NDArray[np.complex128]:
-    """Complex µm pp per µm of unbalance at ``r = N/Nc``: ``2r²/(1−r²+2jζr)``; the angle is the lag behind the heavy spot."""
+    """Complex µm pp per µm of unbalance at ``r = N/Nc``: ``2r²/(1−r²+2jζr)``; the angle is minus the lag."""
     return np.asarray(2.0 * r**2 / (1.0 - r**2 + 2j * DAMPING * r))
 
 
-def housing_velocity(v0: FloatArray, transmission: FloatArray | float, f_hz: FloatArray, d_um: FloatArray) -> FloatArray:
+def housing_velocity(
+    v0: FloatArray, transmission: FloatArray | float, f_hz: FloatArray, d_um: FloatArray
+) -> FloatArray:
     """mm/s RMS of the housing from a shaft motion of ``d_um`` µm pp at ``f_hz``."""
     shaft = transmission * 2.0 * np.pi * f_hz * d_um * 1e-3 / (2.0 * np.sqrt(2.0))
-    return np.sqrt(v0**2 + shaft**2)
+    return np.asarray(np.sqrt(v0**2 + shaft**2))

@@ -43,7 +43,9 @@ def _velocity(key: str, component: str, text: str) -> Channel:
     return _analogue(key, component, "mm/s", text, 0.0, 20.0, sigma=0.01, share=0.03, decimals=2, positive=True)
 
 
-def _plain(key: str, component: str, unit: str, text: str, decimals: int, sigma: float = 0.0, share: float = 0.0) -> Channel:
+def _plain(
+    key: str, component: str, unit: str, text: str, decimals: int, sigma: float = 0.0, share: float = 0.0
+) -> Channel:
     """A value that a control or monitoring system computes: no transmitter to fail, magnitudes never below zero."""
     return Channel(PointSpec(key, component, unit, text, decimals), sigma, share, positive=unit != "Cel")
 
@@ -55,12 +57,19 @@ def _rotor() -> list[Channel]:
         where = probe.upper().replace("_", " ")
         channels += [
             _analogue(
-                f"{component}.{probe}_pp", component, "um", f"shaft vibration {where}, overall peak to peak",
-                0.0, 200.0, sigma=0.5, decimals=1, positive=True,
+                f"{component}.{probe}_pp",
+                component,
+                "um",
+                f"shaft vibration {where}, overall peak to peak",
+                0.0,
+                200.0,
+                sigma=0.5,
+                decimals=1,
+                positive=True,
             ),
             _plain(f"{component}.{probe}_1x", component, "um", f"shaft vibration {where}, 1× peak to peak", 1, 0.3),
             _plain(f"{component}.{probe}_phase", component, "deg", f"shaft vibration {where}, 1× phase lag 0–360", 0),
-        ]  # fmt: skip
+        ]
     for end in ("de", "nde"):
         text = f"shaft vibration {end.upper()} X, 2× peak to peak"
         channels.append(_plain(f"{component}.{end}_x_2x", component, "um", text, 1, 0.2))
@@ -71,11 +80,17 @@ def _journal(end: str) -> list[Channel]:
     component = f"compressor.journal_{end}"
     gap = [
         _analogue(
-            f"{component}.gap_{axis}", component, "V", f"DC gap voltage of probe {end.upper()} {axis.upper()}",
-            -20.0, 0.0, sigma=0.01, decimals=2,
+            f"{component}.gap_{axis}",
+            component,
+            "V",
+            f"DC gap voltage of probe {end.upper()} {axis.upper()}",
+            -20.0,
+            0.0,
+            sigma=0.01,
+            decimals=2,
         )
         for axis in "xy"
-    ]  # fmt: skip
+    ]
     return [_temperature(f"{component}.temperature", component, f"pad metal temperature, journal {end.upper()}"), *gap]
 
 
@@ -95,8 +110,12 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     *_rotor(),
     *_journal("de"),
     *_journal("nde"),
-    _temperature("compressor.thrust.temperature_active", "compressor.thrust", "thrust pad metal temperature, active side"),
-    _temperature("compressor.thrust.temperature_inactive", "compressor.thrust", "thrust pad metal temperature, inactive side"),
+    _temperature(
+        "compressor.thrust.temperature_active", "compressor.thrust", "thrust pad metal temperature, active side"
+    ),
+    _temperature(
+        "compressor.thrust.temperature_inactive", "compressor.thrust", "thrust pad metal temperature, inactive side"
+    ),
     _temperature("gearbox.temperature_hs", "gearbox", "bearing metal temperature, high-speed shaft"),
     _temperature("gearbox.temperature_ls", "gearbox", "bearing metal temperature, low-speed shaft"),
     _velocity("gearbox.velocity", "gearbox", "housing velocity RMS 10–1000 Hz"),
@@ -108,16 +127,31 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     _temperature("motor.bearing_nde.temperature", "motor.bearing_nde", "rolling bearing temperature, non-drive end"),
     _velocity("motor.bearing_nde.velocity", "motor.bearing_nde", "housing velocity RMS 10–1000 Hz, non-drive end"),
     _pressure("lube_oil.header_pressure", "lube_oil", "lube-oil header pressure, gauge", 4.0),
-    _temperature("lube_oil.supply_temperature", "lube_oil", "lube-oil supply temperature behind the cooler", 100.0, 20.0),
+    _temperature(
+        "lube_oil.supply_temperature", "lube_oil", "lube-oil supply temperature behind the cooler", 100.0, 20.0
+    ),
     _temperature("lube_oil.tank_temperature", "lube_oil", "lube-oil tank temperature", 100.0, 20.0),
     _plain("lube_oil.standby_pump", "lube_oil", "1", "stand-by (electric) oil pump running", 0),
     _pressure("lube_oil.filter.differential_pressure", "lube_oil.filter", "lube-oil filter differential pressure", 4.0),
-    _plain("lube_oil.cooler.valve_position", "lube_oil.cooler", "%", "cooler valve, 100 is all flow through the cooler", 1, 0.2),
-    _analogue(
-        "inlet_filter.differential_pressure", "inlet_filter", "mbar", "inlet air filter differential pressure",
-        0.0, 25.0, sigma=0.025, decimals=2,
+    _plain(
+        "lube_oil.cooler.valve_position",
+        "lube_oil.cooler",
+        "%",
+        "cooler valve, 100 is all flow through the cooler",
+        1,
+        0.2,
     ),
-)  # fmt: skip
+    _analogue(
+        "inlet_filter.differential_pressure",
+        "inlet_filter",
+        "mbar",
+        "inlet air filter differential pressure",
+        0.0,
+        25.0,
+        sigma=0.025,
+        decimals=2,
+    ),
+)
 
 POINTS: Final = tuple(channel.spec for channel in CHANNELS)
 
@@ -126,51 +160,74 @@ _JOURNALS: Final = ("compressor.journal_de", "compressor.journal_nde")
 FAULTS: Final = with_instrument_faults(
     [
         Fault(
-            "filter_clogging", "machine", "the lube-oil filter clogs: c = 0.696·τ^1.5 of its area over clock τ",
+            "filter_clogging",
+            "machine",
+            "the lube-oil filter clogs: c = 0.696·τ^1.5 of its area over clock τ",
             "header pressure 1.0 bar(g) on the shaft-driven pump at 45 °C (filter Δp 2.7 bar)",
-            ("lube_oil.filter",), ("lube_oil",),
+            ("lube_oil.filter",),
+            ("lube_oil",),
         ),
         Fault(
-            "cooler_fouling", "machine", "the oil cooler's UA falls evenly to what the site's mean temperature just allows, further beyond the clock",
+            "cooler_fouling",
+            "machine",
+            "the oil cooler's UA falls evenly to what the site's mean temperature just allows, then on",
             "cooler valve at 100 % with the machine loaded (supply temperature no longer held)",
-            ("lube_oil.cooler",), ("lube_oil", *_JOURNALS, "compressor.thrust", "gearbox"),
+            ("lube_oil.cooler",),
+            ("lube_oil", *_JOURNALS, "compressor.thrust", "gearbox"),
         ),
         Fault(
-            "wiped_pad", "machine", "one journal pad wipes: metal +15 K, shaft position shifts by 30 to 80 µm",
+            "wiped_pad",
+            "machine",
+            "one journal pad wipes: metal +15 K, shaft position shifts by 30 to 80 µm",
             "the horizon in running time after the wipe (115 °C trip at the next oil disturbance)",
             _JOURNALS,
         ),
         Fault(
-            "lost_blade", "machine", "a deposit or part of a blade leaves: unbalance steps by 8 µm with a phase jump",
+            "lost_blade",
+            "machine",
+            "a deposit or part of a blade leaves: unbalance steps by 8 µm with a phase jump",
             "the horizon in running time after the loss",
-            ("compressor.rotor",), ("gearbox", *_JOURNALS),
+            ("compressor.rotor",),
+            ("gearbox", *_JOURNALS),
         ),
         Fault(
-            "motor_bearing", "machine",
+            "motor_bearing",
+            "machine",
             "spall of the drive-end rolling bearing: s = 0.02^(1−τ), velocity +3 mm/s·s³, temperature +12 K·s⁴",
             "failure at s = 1 (velocity 3 mm/s over healthy)",
             ("motor.bearing_de",),
         ),
         Fault(
-            "fouling", "machine", "deposits on the impellers: efficiency −4 %·(1 − e^(−1.386·τ)), head 0.75 of that",
+            "fouling",
+            "machine",
+            "deposits on the impellers: efficiency −4 %·(1 − e^(−1.386·τ)), head 0.75 of that",
             "polytropic efficiency 3 % below clean",
-            ("process",), ("motor",),
+            ("process",),
+            ("motor",),
         ),
         Fault(
-            "unbalance_growth", "machine", "uneven deposits: unbalance grows by 8.4 µm over the clock",
+            "unbalance_growth",
+            "machine",
+            "uneven deposits: unbalance grows by 8.4 µm over the clock",
             "1× changed by 22 µm pp, a quarter of ISO 20816-3 B/C",
-            ("compressor.rotor",), ("gearbox",),
+            ("compressor.rotor",),
+            ("gearbox",),
         ),
         Fault(
-            "misalignment", "machine", "coupling out of line when warm (τ 1 h): 2× grows from 2 to 15 µm",
+            "misalignment",
+            "machine",
+            "coupling out of line when warm (τ 1 h): 2× grows from 2 to 15 µm",
             "2× of 15 µm pp at the coupling-side bearing, warm",
-            ("compressor.rotor",), ("compressor.journal_de", "gearbox"),
+            ("compressor.rotor",),
+            ("compressor.journal_de", "gearbox"),
         ),
         Fault(
-            "incipient_surge", "machine",
-            "the process closes while the recycle valve sticks: surge margin falls to 0, then surge and trip after 90 s",
+            "incipient_surge",
+            "machine",
+            "the process closes while the recycle valve sticks: surge margin to 0, then surge, trip after 90 s",
             "first flow reversal (surge margin 0)",
-            ("process",), ("compressor.rotor", "motor", "compressor.thrust"),
+            ("process",),
+            ("compressor.rotor", "motor", "compressor.thrust"),
         ),
     ]
-)  # fmt: skip
+)

@@ -6,14 +6,14 @@ Duty, power, brake and air run at 1 s; everything with a time constant of minute
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 import numpy as np
 
 from simulators.contract import BoolArray, Channel, Fault, FaultPlan, FloatArray, IntArray, PointSpec
 from simulators.engine import Fleet, MachineFault, relax
 from simulators.metro import physics
-from simulators.metro.duty import DEPOT, LINE, PARKED, TUNNEL, Duty, Timetable
+from simulators.metro.duty import DEPOT, LINE, PARKED, TUNNEL, Timetable
 from simulators.metro.points import (
     AIR_CARS,
     AXLE_BOXES,
@@ -29,6 +29,7 @@ from simulators.metro.points import (
 )
 from simulators.noise import Spread, Wander
 
+_Array = TypeVar("_Array", FloatArray, IntArray, BoolArray)
 _KMH: Final = 3.6
 _ELECTRIC_BRAKE_TO: Final = 6.0 / 3.6
 _LEFT: Final = np.array([1.0, -1.0] * (len(AXLE_BOXES) // 2))
@@ -128,7 +129,7 @@ class MetroTrainFleet(Fleet):
         self._doors(out, closing, local)
         return out
 
-    def _at(self, fine: FloatArray | IntArray | BoolArray) -> FloatArray | IntArray | BoolArray:
+    def _at(self, fine: _Array) -> _Array:
         """Values at the instant of publishing."""
         return fine[self.period_s - 1 :: self.period_s]
 
@@ -160,7 +161,7 @@ class MetroTrainFleet(Fleet):
         local: FloatArray,
         v: FloatArray,
     ) -> FloatArray:
-        """Fill the bogies' points; returns the extra heat on axle boxes in W [n, units, 48] (drag of a sticking brake)."""
+        """Fill the bogies' points; returns the heat of a dragging brake on axle boxes, W [n, units, 48]."""
         weight = physics.car_mass(load) / 54.0
         braking = acceleration < 0.0
         by_air = speed < _ELECTRIC_BRAKE_TO
@@ -169,7 +170,9 @@ class MetroTrainFleet(Fleet):
         cylinder += 2.0 * weight * ((speed == 0.0) & (mode == LINE))
         cylinder[mode == DEPOT] = 1.6
         pressure = self._at(cylinder)[..., None] * self._bogie
-        friction = np.where(braking, share, 0.0) * (1e3 * physics.car_mass(load) - 1e3 * physics.davis(speed) / 6.0) * speed
+        friction = (
+            np.where(braking, share, 0.0) * (1e3 * physics.car_mass(load) - 1e3 * physics.davis(speed) / 6.0) * speed
+        )
         heat = np.maximum(self._mean(friction), 0.0)[..., None] / 8.0 * (_BRAKE_SHARE * self._disc)
         extra = np.zeros((self._n, self.units, len(AXLE_BOXES)))
         for fault, unit, clock in self._clocks("sticking_brake"):
@@ -198,7 +201,9 @@ class MetroTrainFleet(Fleet):
         severity = np.broadcast_to(self._box_friction - 1.0, q.shape).copy()
         hot = self._clocks("hot_box")
         for fault, unit, clock in hot:
-            severity[:, unit, AXLE_BOXES.index(fault.plan.component)] += physics.hot_box_severity(clock, fault.running_s)
+            severity[:, unit, AXLE_BOXES.index(fault.plan.component)] += physics.hot_box_severity(
+                clock, fault.running_s
+            )
         target = local[..., None] + physics.box_target(v[..., None], severity, q)
         box = self._lag("box", target, physics.box_conductance(v)[..., None] / physics.BOX_CAPACITY)
         out[:, :, self._columns["box"]] = box

@@ -67,7 +67,7 @@ def leak_coefficient(litres_per_min: FloatArray | float) -> FloatArray:
 
 
 def hot_box_severity(clock: FloatArray, running_s: float) -> FloatArray:
-    """Friction severity of a hot box: 0 to 0.3 over the clock, then doubling every 8 min so that the limit falls on clock 1.
+    """Friction severity of a hot box: 0 to 0.3, then doubling every 8 min; the limit falls on clock 1.
 
     The run-away takes seven doublings and real time; with a horizon under 96 min it is compressed, too.
     """
@@ -89,9 +89,9 @@ def air_course(
 ) -> tuple[FloatArray, BoolArray]:
     """Main reservoir with leading and second compressor: ``dp/dt = p0/V·[Qc(1−κd)·on − Q_use − Cℓ(p+p0)]``.
 
-    ``pressure`` [units] bar(g) and ``running`` [2, units] before the first step; ``delivery`` [n, 2, units] after the dryer,
-    ``taken`` and ``leak`` (Cℓ) [n, units] in m³/min, ``enabled`` [n, units]. Hysteresis: on below 7.5 (second 7.0), off above
-    9.0. Returns pressure [n, units] and running [n, 2, units] after each step.
+    ``pressure`` [units] bar(g) and ``running`` [2, units] before the first step; ``delivery`` [n, 2, units] after the
+    dryer, ``taken`` and ``leak`` (Cℓ) [n, units] in m³/min, ``enabled`` [n, units]. Hysteresis: on below 7.5 (second
+    7.0), off above 9.0. Returns pressure [n, units] and running [n, 2, units] after each step.
     """
     n = len(taken)
     course = np.empty(taken.shape)

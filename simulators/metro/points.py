@@ -48,9 +48,16 @@ def _car(car: int) -> list[Channel]:
         name = f"car{car}.converter"
         channels += [
             _temperature(name, "temperature", "IGBT heat-sink plate temperature", 150.0, 5.0),
-            _plain(name, "power", "kW", "power through the traction converter, driving or braking, mean of the period", 1,
-                   0.5, 0.01),
-        ]  # fmt: skip
+            _plain(
+                name,
+                "power",
+                "kW",
+                "power through the traction converter, driving or braking, mean of the period",
+                1,
+                0.5,
+                0.01,
+            ),
+        ]
     if car in AIR_CARS:
         name = f"car{car}.air_supply"
         channels += [
@@ -70,7 +77,9 @@ def _car(car: int) -> list[Channel]:
         _temperature(f"car{car}.hvac", "interior_temperature", "air temperature in the saloon", 60.0, 30.0),
         _pressure(f"car{car}.hvac", "suction_pressure", "refrigerant suction pressure, gauge", 16.0),
         _plain(f"car{car}.hvac", "duty", "%", "share of full cooling (or heating) power", 1),
-        _plain(f"car{car}.doors", "peak_current", "A", "peak current of the last closing, mean of the doors used", 2, 0.01),
+        _plain(
+            f"car{car}.doors", "peak_current", "A", "peak current of the last closing, mean of the doors used", 2, 0.01
+        ),
         _plain(f"car{car}.doors", "closing_time", "s", "time of the last closing, mean of the doors used", 3, 0.002),
     ]
     return channels
@@ -92,45 +101,64 @@ POINTS: Final = tuple(channel.spec for channel in CHANNELS)
 FAULTS: Final = with_instrument_faults(
     [
         Fault(
-            "hot_box", "machine",
+            "hot_box",
+            "machine",
             "axle-box bearing: friction s to 0.3 over most of the clock, then doubling every 8 min of running",
             "axle box at 110 °C",
             AXLE_BOXES,
         ),
         Fault(
-            "converter_fan", "machine", "cooling fan stops: thermal resistance ×2.5 at once",
+            "converter_fan",
+            "machine",
+            "cooling fan stops: thermal resistance ×2.5 at once",
             "plate at 95 °C: the converter trips",
             CONVERTERS,
         ),
         Fault(
-            "converter_filter", "machine", "cooling air filter clogs: thermal resistance × (1 + 0.6·τ)",
+            "converter_filter",
+            "machine",
+            "cooling air filter clogs: thermal resistance × (1 + 0.6·τ)",
             "thermal resistance × 1.6",
             CONVERTERS,
         ),
         Fault(
-            "burst_hose", "machine", "leak steps to 400–600 L/min at 8.25 bar(g)",
+            "burst_hose",
+            "machine",
+            "leak steps to 400–600 L/min at 8.25 bar(g)",
             "the horizon in operating time after the burst",
-            (AIR_SUPPLIES[0],), (AIR_SUPPLIES[1],),
+            (AIR_SUPPLIES[0],),
+            (AIR_SUPPLIES[1],),
         ),
         Fault(
-            "air_leak", "machine", "leak grows evenly from 15 to 200 L/min at 8.25 bar(g)",
+            "air_leak",
+            "machine",
+            "leak grows evenly from 15 to 200 L/min at 8.25 bar(g)",
             "leak of 200 L/min",
-            (AIR_SUPPLIES[0],), (AIR_SUPPLIES[1],),
+            (AIR_SUPPLIES[0],),
+            (AIR_SUPPLIES[1],),
         ),
         Fault(
-            "compressor_wear", "machine", "delivery of the leading air compressor falls evenly by 30 %",
+            "compressor_wear",
+            "machine",
+            "delivery of the leading air compressor falls evenly by 30 %",
             "delivery 30 % below new",
-            (AIR_SUPPLIES[0],), (AIR_SUPPLIES[1],),
+            (AIR_SUPPLIES[0],),
+            (AIR_SUPPLIES[1],),
         ),
         Fault(
-            "sticking_brake", "machine", "one bogie releases slowly and keeps up to 0.3 bar: drag 0.6 kN, heats discs and boxes",
+            "sticking_brake",
+            "machine",
+            "one bogie keeps up to 0.3 bar when released: drag 0.6 kN heats its disc and boxes",
             "residual 0.3 bar (disc about 110 K over its peers)",
-            BOGIES, AXLE_BOXES,
+            BOGIES,
+            AXLE_BOXES,
         ),
         Fault(
-            "hvac_charge", "machine", "refrigerant is lost evenly, 40 % over the clock",
+            "hvac_charge",
+            "machine",
+            "refrigerant is lost evenly, 40 % over the clock",
             "40 % of the charge lost",
             HVACS,
         ),
     ]
-)  # fmt: skip
+)
