@@ -1,0 +1,99 @@
+-- name: create_tenant(slug, name, unknown_equipment, publisher_clock, past_window_us, future_bound_us)$
+INSERT INTO servitize.tenant (slug, name, unknown_equipment, publisher_clock, past_window_us, future_bound_us)
+VALUES (:slug, :name, :unknown_equipment, :publisher_clock, :past_window_us, :future_bound_us)
+RETURNING id;
+
+-- name: tenant_id(slug)$
+SELECT id FROM servitize.tenant WHERE slug = :slug;
+
+-- name: update_tenant(id, unknown_equipment, publisher_clock, past_window_us, future_bound_us)!
+UPDATE servitize.tenant
+   SET unknown_equipment = :unknown_equipment, publisher_clock = :publisher_clock, past_window_us = :past_window_us,
+       future_bound_us = :future_bound_us
+ WHERE id = :id;
+
+-- name: create_site(tenant_id, key, name, timezone)$
+INSERT INTO servitize.site (tenant_id, key, name, timezone) VALUES (:tenant_id, :key, :name, :timezone)
+ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name, timezone = excluded.timezone
+RETURNING id;
+
+-- name: publish_type(key, tenant_id, name, version, document)$
+-- NULL where the document is the one already published.
+INSERT INTO servitize.equipment_type AS t (key, tenant_id, name, version, document)
+VALUES (:key, :tenant_id, :name, :version, :document)
+ON CONFLICT (key) DO UPDATE
+   SET name = excluded.name, version = excluded.version, document = excluded.document, revision = t.revision + 1, published_at = now()
+ WHERE t.document IS DISTINCT FROM excluded.document
+RETURNING revision;
+
+-- name: type_owner(key)^
+SELECT tenant_id, revision FROM servitize.equipment_type WHERE key = :key;
+
+-- name: keep_type_revision(key)!
+INSERT INTO servitize.equipment_type_history (key, revision, version, document, published_at)
+SELECT key, revision, version, document, published_at FROM servitize.equipment_type WHERE key = :key;
+
+-- name: create_equipment(tenant_id, key, name, serial, type_key, site_id, status, commissioned_at)$
+INSERT INTO servitize.equipment (tenant_id, key, name, serial, type_key, site_id, status, commissioned_at)
+VALUES (:tenant_id, :key, :name, :serial, :type_key, :site_id, :status, :commissioned_at)
+RETURNING id;
+
+-- name: equipment_id(tenant_id, key)$
+SELECT id FROM servitize.equipment WHERE tenant_id = :tenant_id AND key = :key;
+
+-- name: pending_equipment(tenant_id)
+SELECT id, key, type_key, servitize.to_us(registered_at) AS registered_at
+  FROM servitize.equipment WHERE tenant_id = :tenant_id AND status = 'pending' ORDER BY id;
+
+-- name: set_equipment(id, status, type_key)$
+UPDATE servitize.equipment SET status = :status, type_key = coalesce(:type_key, type_key) WHERE id = :id RETURNING type_key;
+
+-- name: grant_equipment(equipment_id, tenant_id, rights, valid_from, valid_until)$
+INSERT INTO servitize.equipment_grant (equipment_id, tenant_id, rights, valid_from, valid_until)
+VALUES (:equipment_id, :tenant_id, :rights, coalesce(:valid_from, now()), :valid_until)
+RETURNING id;
+
+-- name: end_grant(id)$
+UPDATE servitize.equipment_grant SET valid_until = greatest(clock_timestamp(), valid_from + interval '1 microsecond')
+ WHERE id = :id RETURNING id;
+
+-- name: create_api_key(tenant_id, name, prefix, hash, scopes, role, expires_at)$
+INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at)
+VALUES (:tenant_id, :name, :prefix, :hash, :scopes, :role, :expires_at)
+RETURNING id;
+
+-- name: revoke_api_key(id)$
+UPDATE servitize.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING id;
+
+-- name: api_keys(tenant_id)
+SELECT id, name, prefix, scopes, role, servitize.to_us(created_at), servitize.to_us(expires_at), servitize.to_us(revoked_at),
+       servitize.to_us(last_used_at)
+  FROM servitize.api_key WHERE tenant_id = :tenant_id ORDER BY id;
+
+-- name: authenticate(prefix, hash)^
+SELECT key_id, tenant_id, tenant, scopes, role FROM servitize.authenticate(:prefix, :hash);
+
+-- name: create_device(tenant_id, equipment_id, client_id, username, secret_hash)$
+INSERT INTO servitize.device (tenant_id, equipment_id, client_id, username, secret_hash)
+VALUES (:tenant_id, :equipment_id, :client_id, :username, :secret_hash)
+RETURNING id;
+
+-- name: rotate_device(id, secret_hash)$
+UPDATE servitize.device SET secret_hash = :secret_hash, rotated_at = now(), revoked_at = NULL WHERE id = :id RETURNING username;
+
+-- name: revoke_device(id)$
+UPDATE servitize.device SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING username;
+
+-- name: devices(tenant_id)
+-- All tenants' where tenant_id is NULL.
+SELECT d.id, d.tenant_id, t.slug, d.equipment_id, e.key, d.client_id, d.username, d.secret_hash, d.revoked_at IS NOT NULL
+  FROM servitize.device d JOIN servitize.tenant t ON t.id = d.tenant_id LEFT JOIN servitize.equipment e ON e.id = d.equipment_id
+ WHERE :tenant_id::int IS NULL OR d.tenant_id = :tenant_id::int
+ ORDER BY d.id;
+
+-- name: create_board_login(tenant_id)!
+INSERT INTO servitize.board_login (login, tenant_id) VALUES (current_setting('servitize.role'), :tenant_id)
+ON CONFLICT (login) DO UPDATE SET tenant_id = excluded.tenant_id;
+
+-- name: audit(tenant_id, actor, action, object, detail)!
+INSERT INTO servitize.audit_log (tenant_id, actor, action, object, detail) VALUES (:tenant_id, :actor, :action, :object, :detail);

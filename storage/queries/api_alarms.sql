@@ -1,0 +1,38 @@
+-- name: alarms(id, state, standing, priority, concern, equipment, first_out, after_at, after_id, count)
+-- Newest change first. A group: the alarm that stands for itself carries those of its consequences that are not normal.
+SELECT a.id, a.equipment_id, e.key AS equipment_key, e.name AS equipment_name, a.condition, a.component, a.state, a.active, a.latching,
+       a.priority, a.concern, a.title, a.point, a.value, a."limit", a.failure_mode, a.consequence, a.action, a.first_out, a.detail,
+       a.occurrences, a.raised_at, a.cleared_at, a.acknowledged_at, a.acknowledged_by, a.shelved_until, a.shelved_by,
+       a.shelved_reason, a.changed_at, cause.id AS first_out_id, coalesce(k.consequences, '[]') AS consequences
+  FROM servitize.alarm a
+  JOIN servitize.equipment e ON e.id = a.equipment_id
+  LEFT JOIN servitize.alarm cause ON cause.equipment_id = a.equipment_id AND cause.condition = a.first_out
+  LEFT JOIN LATERAL (
+      SELECT jsonb_agg(jsonb_build_object('id', c.id, 'condition', c.condition, 'title', c.title, 'state', c.state, 'active', c.active,
+                                          'priority', c.priority, 'raised_at', c.raised_at) ORDER BY c.raised_at, c.id) AS consequences
+        FROM servitize.alarm c
+       WHERE c.equipment_id = a.equipment_id AND c.first_out = a.condition AND (c.state <> 'normal' OR :id::bigint IS NOT NULL)) k
+    ON a.first_out IS NULL
+ WHERE (:id::bigint IS NULL OR a.id = :id)
+   AND (:state::text[] IS NULL OR a.state = ANY (:state))
+   AND (:standing::boolean IS NULL OR (a.state <> 'normal') = :standing)
+   AND (:priority::text[] IS NULL OR a.priority = ANY (:priority))
+   AND (:concern::text IS NULL OR a.concern = :concern)
+   AND (:equipment::int IS NULL OR a.equipment_id = :equipment)
+   AND (:first_out::boolean IS NULL OR (a.first_out IS NULL) = :first_out)
+   AND (:after_at::timestamptz IS NULL OR (a.changed_at, a.id) < (:after_at, :after_id::bigint))
+ ORDER BY a.changed_at DESC, a.id DESC
+ LIMIT :count;
+
+-- name: alarm_journal(alarm, after, count)
+-- Newest entry first.
+SELECT j.id, j.at, j.recorded_at, j.event, j.actor, j.reason, j.from_state, j.to_state, j.active, j.priority, j.value, j."limit",
+       j.first_out, j.announced, j.late, j.detail
+  FROM servitize.alarm_journal j
+ WHERE j.alarm_id = :alarm AND (:after::bigint IS NULL OR j.id < :after)
+ ORDER BY j.id DESC
+ LIMIT :count;
+
+-- name: operate_alarm(alarm, command, who, why, until)^
+SELECT o.from_state, o.to_state, o.announced
+  FROM servitize.operate_alarm(:alarm::bigint, :command::text, :who::text, :why::text, :until::timestamptz) o;

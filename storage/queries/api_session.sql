@@ -1,0 +1,23 @@
+-- name: take_role()^
+-- For the life of the connection. "bound" is false for a role that row security does not bind.
+WITH taken AS MATERIALIZED (SELECT set_config('role', 'servitize_api', false) AS role)
+SELECT t.role, NOT (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, 'servitize_api', 'MEMBER') AS bound
+  FROM taken t JOIN pg_roles r ON r.rolname = t.role;
+
+-- name: become_tenant(tenant)^
+-- Until the end of the transaction.
+SELECT set_config('servitize.tenant', :tenant, true);
+
+-- name: authenticate(prefix, hash)^
+-- What follows in the transaction sees what the key's tenant sees.
+SELECT a.key_id, a.tenant_id, a.scopes, a.role, set_config('servitize.tenant', a.tenant_id::text, true) AS tenant
+  FROM servitize.authenticate(:prefix, :hash) a;
+
+-- name: me(key)^
+SELECT t.slug AS tenant_key, t.name AS tenant_name, k.prefix, k.name, k.scopes, k.role, k.expires_at
+  FROM servitize.api_key k JOIN servitize.tenant t ON t.id = k.tenant_id
+ WHERE k.id = :key;
+
+-- name: audit(actor, action, object, detail)!
+INSERT INTO servitize.audit_log (tenant_id, actor, action, object, detail)
+VALUES ((SELECT servitize.current_tenant()), :actor, :action, :object, :detail::jsonb);

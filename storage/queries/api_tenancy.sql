@@ -1,0 +1,66 @@
+-- name: sites(after, count)
+SELECT s.key, s.name, s.timezone,
+       (SELECT count(*) FROM servitize.equipment e WHERE e.site_id = s.id AND e.status <> 'retired') AS equipment
+  FROM servitize.site s
+ WHERE s.key > coalesce(:after::text, '')
+ ORDER BY s.key
+ LIMIT :count;
+
+-- name: types(after, count)
+SELECT t.key, t.name, t.version, t.revision
+  FROM servitize.equipment_type t
+ WHERE t.key > coalesce(:after::text, '')
+ ORDER BY t.key
+ LIMIT :count;
+
+-- name: type(key)^
+SELECT t.key, t.name, t.version, t.revision, t.document FROM servitize.equipment_type t WHERE t.key = :key;
+
+-- name: equipment_id(number, key)$
+-- A key is looked for among the tenant's own first, then among what was granted to it.
+SELECT e.id
+  FROM servitize.equipment e
+ WHERE e.id = :number::int OR e.key = :key::text
+ ORDER BY (e.tenant_id = (SELECT servitize.current_tenant())) DESC, e.id
+ LIMIT 1;
+
+-- name: equipment(id, site, type, status, state, health_below, after_key, after_id, count)
+-- One equipment (id), or a page in order of key. Standing alarms are counted without consequences of a first-out.
+SELECT e.id, e.key, e.name, e.serial, e.type_key AS type, e.status, e.commissioned_at, e.registered_at, e.attributes, e.tenant_id,
+       s.key AS site, owner.slug AS tenant, m.rights, c.state, c.at AS state_since, h.index AS health, l.ts AS last_reading_at,
+       coalesce(a.urgent, 0) AS urgent, coalesce(a.high, 0) AS high, coalesce(a.medium, 0) AS medium, coalesce(a.low, 0) AS low
+  FROM servitize.equipment e
+  JOIN servitize.my_equipment m ON m.equipment_id = e.id
+  LEFT JOIN servitize.equipment_owner owner ON owner.equipment_id = e.id
+  LEFT JOIN servitize.site s ON s.id = e.site_id
+  LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
+  LEFT JOIN LATERAL (SELECT x.state, x.at FROM servitize.state_change x WHERE x.equipment_id = e.id ORDER BY x.at DESC LIMIT 1) c ON true
+  LEFT JOIN LATERAL (
+      SELECT count(*) FILTER (WHERE x.priority = 'urgent') AS urgent, count(*) FILTER (WHERE x.priority = 'high') AS high,
+             count(*) FILTER (WHERE x.priority = 'medium') AS medium, count(*) FILTER (WHERE x.priority = 'low') AS low
+        FROM servitize.alarm x
+       WHERE x.equipment_id = e.id AND x.first_out IS NULL
+         AND x.state NOT IN ('normal', 'shelved', 'suppressed_by_design', 'out_of_service')) a ON true
+  LEFT JOIN LATERAL (SELECT max(x.ts) AS ts FROM servitize.latest_visible x WHERE x.equipment_id = e.id) l ON true
+ WHERE (:id::int IS NULL OR e.id = :id)
+   AND (:site::text IS NULL OR s.key = :site)
+   AND (:type::text IS NULL OR e.type_key = :type)
+   AND (:status::text IS NULL OR e.status = :status)
+   AND (:state::text IS NULL OR c.state = :state)
+   AND (:health_below::float8 IS NULL OR h.index < :health_below)
+   AND (:after_key::text IS NULL OR (e.key, e.id) > (:after_key, :after_id::int))
+ ORDER BY e.key, e.id
+ LIMIT :count;
+
+-- name: components(equipment)
+SELECT c.id, c.key, c.name, c.criticality, h.index AS health
+  FROM servitize.component c
+  LEFT JOIN servitize.health h ON h.equipment_id = c.equipment_id AND h.component = c.key
+ WHERE c.equipment_id = :equipment
+ ORDER BY c.position, c.key;
+
+-- name: points_of(equipment)
+SELECT p.id, p.component_id, p.key, p.unit, p.kind, p.description
+  FROM servitize.point p
+ WHERE p.equipment_id = :equipment
+ ORDER BY p.position, p.key;
