@@ -1,0 +1,144 @@
+"""Many messages into one record: so few numpy calls per reading, and one commit for all of them.
+
+A record is closed by age or size, and before anything that must stand after its readings and before the next ones (a
+tick).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import quality as q
+from core.telemetry import MAX_BATCH_READINGS, DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
+from ingest.ledger import Handle
+
+MAX_AGE: Final = 50_000
+"""µs that the first reading of a record waits for company; a tenth of what an alarm may take."""
+MAX_EXTRAS: Final = 500
+"""Events and dead letters in a record: they are stored row by row."""
+MAX_MESSAGES: Final = 2_000
+
+
+class Coalescer:
+    """Collects what messages bring until :meth:`take`. Not thread-safe; time is a parameter (µs)."""
+
+    def __init__(self, *, max_readings: int = MAX_BATCH_READINGS, max_age: int = MAX_AGE) -> None:
+        self._max_readings = max_readings
+        self._max_age = max_age
+        self._reset()
+
+    def _reset(self) -> None:
+        self._points: list[NDArray[np.int32]] = []
+        self._values: list[NDArray[np.float64]] = []
+        self._times: list[int] = []
+        self._runs: list[int] = []
+        self._qualities: list[NDArray[np.uint8] | int] = []
+        self._count = 0
+        self._ticks: list[Tick] = []
+        self._events: list[EventRecord] = []
+        self._dead: list[DeadLetter] = []
+        self._counts: Counter[str] = Counter()
+        self._handles: list[Handle] = []
+        self._since: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing in it, not even a message without content."""
+        return self._since is None
+
+    @property
+    def has_ticks(self) -> bool:
+        """A tick is in it: a reading that comes after it belongs into the next record."""
+        return bool(self._ticks)
+
+    def frame(
+        self, points: NDArray[np.int32], ts: int, values: NDArray[np.float64], quality: NDArray[np.uint8] | int = q.GOOD
+    ) -> None:
+        """Readings of several points at one time; ``quality`` one for all, or an array."""
+        self._points.append(points)
+        self._values.append(values)
+        self._times.append(ts)
+        self._runs.append(len(points))
+        self._qualities.append(quality)
+        self._count += len(points)
+
+    def tick(self, tick: Tick) -> None:
+        self._ticks.append(tick)
+
+    def event(self, event: EventRecord) -> None:
+        self._events.append(event)
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        self._dead.append(letter)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        self._counts[name] += amount
+
+    def message(self, handle: Handle | None, now: int) -> None:
+        """A message is complete with what was added before; with None only the age is noted (ticks)."""
+        if handle is not None:
+            self._handles.append(handle)
+        if self._since is None:
+            self._since = now
+
+    def due(self, now: int) -> bool:
+        """Old or large enough to be handed over."""
+        if self._since is None:
+            return False
+        return (
+            self._count >= self._max_readings
+            or now - self._since >= self._max_age
+            or now < self._since  # the clock was set back
+            or len(self._dead) + len(self._events) >= MAX_EXTRAS
+            or len(self._handles) >= MAX_MESSAGES
+        )
+
+    def wait(self, now: int) -> float | None:
+        """Seconds until it is due by age; None while there is nothing."""
+        return None if self._since is None else max(0.0, (self._since + self._max_age - now) / 1e6)
+
+    def take(self, now: int) -> list[tuple[StreamRecord, list[Handle]]]:
+        """What was collected, as records of at most ``max_readings``; received ``now``.
+
+        Where readings need several records, ticks, events, counts and the messages themselves go with the last: a
+        message is durable with its last part, since records become durable in order.
+        """
+        if self.empty:
+            return []
+        batch = self._batch(now)
+        whole = []
+        start = 0
+        while len(batch) - start > self._max_readings:
+            part = batch.take(np.arange(start, start + self._max_readings))
+            whole.append((StreamRecord(part), list[Handle]()))
+            start += self._max_readings
+        rest = batch.take(np.arange(start, len(batch))) if start else batch
+        record = StreamRecord(rest, tuple(self._ticks), tuple(self._events), tuple(self._dead), dict(self._counts))
+        whole.append((record, self._handles))
+        self._reset()
+        return whole
+
+    def _batch(self, now: int) -> TelemetryBatch:
+        if not self._count:
+            return TelemetryBatch.empty(now)
+        runs = np.array(self._runs)
+        if any(not isinstance(quality, int) for quality in self._qualities):
+            quality = np.concatenate(
+                [
+                    np.full(run, grade, np.uint8) if isinstance(grade, int) else grade
+                    for grade, run in zip(self._qualities, self._runs, strict=True)
+                ]
+            )
+        else:
+            quality = np.repeat(np.array(self._qualities, np.uint8), runs)
+        return TelemetryBatch(
+            np.concatenate(self._points),
+            np.repeat(np.array(self._times, np.int64), runs),
+            np.concatenate(self._values),
+            quality,
+            now,
+        )
