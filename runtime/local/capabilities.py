@@ -29,7 +29,7 @@ def mosquitto_capabilities(mosquitto: Mosquitto, limits: BrokerLimits, *, dynami
     """Mosquitto as configured here; ``dynamic``: with its dynamic security plugin, else by files."""
     notes = [
         (
-            f"Killed outright, it forgets what it took within the last {limits.autosave_seconds} s and had not delivered; "
+            f"Killed outright, it forgets what it took in the last {limits.autosave_seconds} s and did not deliver; "
             "ended in order, it forgets nothing."
         ),
         f"For a client that is away it keeps {limits.backlog_bytes // 2**20} MiB, then drops what is newer.",
@@ -54,7 +54,7 @@ def iotcore_capabilities(entries: Mapping[str, Entry]) -> BrokerCapabilities:
     """The iotcore wheel's broker (rumqttd inside): a static table of users, no rights per topic, all in memory."""
     notes = [
         (
-            "Each device has a password of its own, but any of them may publish and subscribe to every topic and take any "
+            "Each device has a password of its own, but any may publish and subscribe to every topic and take any "
             f"client id: {GET_MOSQUITTO} before devices of different owners connect."
         ),
         (

@@ -65,7 +65,8 @@ def machine_engines(environ: Mapping[str, str] = os.environ) -> list[Engine]:
 
 def _machine_directories(environ: Mapping[str, str]) -> Iterator[Path]:
     for part in environ.get("PATH", "").split(os.pathsep):
-        if part and (Path(part) / "postgres").is_file():
+        # os.path, not Path: a directory on PATH that we may not enter counts as one without it
+        if part and os.path.isfile(os.path.join(part, "postgres")):
             yield (Path(part) / "postgres").resolve().parent
     for pattern in _MACHINE_PATTERNS:
         yield from (path.resolve() for path in Path("/").glob(pattern.lstrip("/")))
@@ -83,7 +84,7 @@ def wheel_engine() -> Engine | None:
 
 def inspect(directory: Path, source: str) -> Engine | None:
     """The engine in ``directory``, or None when ``postgres`` or ``initdb`` is missing or does not run."""
-    if not (directory / "initdb").is_file() or not (directory / "postgres").is_file():
+    if not all(os.path.isfile(directory / name) for name in ("initdb", "postgres")):
         return None
     try:
         answer = subprocess.run(
