@@ -62,3 +62,6 @@ SELECT h.component, c.name, c.criticality, h.at, h.index, h.reasons
   LEFT JOIN servitize.component c ON c.equipment_id = h.equipment_id AND c.key = h.component
  WHERE h.equipment_id = :equipment
  ORDER BY h.index, h.component;
+
+-- name: request_replay(letter, who)$
+SELECT servitize.request_replay(:letter::bigint, :who::text);

@@ -64,3 +64,39 @@ SELECT p.id, p.component_id, p.key, p.unit, p.kind, p.description
   FROM servitize.point p
  WHERE p.equipment_id = :equipment
  ORDER BY p.position, p.key;
+
+-- name: equipment_ref(id)^
+SELECT e.id, e.key, e.name FROM servitize.equipment e WHERE e.id = :id;
+
+-- name: register_equipment(key, name, serial, type, site)$
+SELECT servitize.register_equipment(:key::text, :name::text, :serial::text, :type::text, :site::text);
+
+-- name: change_equipment(id, name, serial, site, type, status)$
+SELECT servitize.change_equipment(:id::int, :name::text, :serial::text, :site::text, :type::text, :status::text);
+
+-- name: fit_equipment(id, components, points)^
+SELECT servitize.fit_equipment(:id::int, :components::jsonb, :points::jsonb);
+
+-- name: devices(after, count)
+SELECT d.id, d.client_id, d.username, e.key AS equipment, d.created_at, d.rotated_at, d.revoked_at
+  FROM servitize.device d
+  LEFT JOIN servitize.equipment e ON e.id = d.equipment_id
+ WHERE :after::int IS NULL OR d.id > :after
+ ORDER BY d.id
+ LIMIT :count;
+
+-- name: grants(id, equipment, given, after, count)
+SELECT g.id, g.equipment_id, g.equipment, g.owner, g.tenant, g.rights, g.valid_from, g.valid_until, g.given
+  FROM servitize.grant_visible g
+ WHERE (:id::int IS NULL OR g.id = :id)
+   AND (:equipment::int IS NULL OR g.equipment_id = :equipment)
+   AND (:given::boolean IS NULL OR g.given = :given)
+   AND (:after::int IS NULL OR g.id > :after)
+ ORDER BY g.id
+ LIMIT :count;
+
+-- name: give_grant(equipment, holder, rights, until)$
+SELECT servitize.give_grant(:equipment::int, :holder::text, :rights::text, :until::timestamptz);
+
+-- name: end_grant(id)^
+SELECT servitize.end_grant(:id::int);

@@ -1,0 +1,117 @@
+-- name: open_stream(stream)!
+INSERT INTO servitize.stream_position (stream) VALUES (:stream) ON CONFLICT (stream) DO NOTHING;
+
+-- name: lock_stream(stream)$
+-- Waits for the transaction of whoever held the stream until now.
+SELECT latest_clean FROM servitize.stream_position WHERE stream = :stream FOR UPDATE;
+
+-- name: take_stream(stream)^
+UPDATE servitize.stream_position SET epoch = epoch + 1, latest_clean = false, acquired_at = now()
+ WHERE stream = :stream RETURNING epoch, next_offset;
+
+-- name: repair_latest()$
+SELECT servitize.repair_latest();
+
+-- name: snapshot(stream)^
+SELECT "offset", state FROM servitize.stream_snapshot WHERE stream = :stream;
+
+-- name: journal(stream, after, before)
+SELECT "offset", record FROM servitize.stream_journal
+ WHERE stream = :stream AND "offset" > :after AND "offset" < :before ORDER BY "offset";
+
+-- name: position(stream)^
+SELECT epoch, next_offset FROM servitize.stream_position WHERE stream = :stream;
+
+-- name: advance(stream, epoch, first, next)$
+UPDATE servitize.stream_position SET next_offset = :next
+ WHERE stream = :stream AND epoch = :epoch AND next_offset = :first RETURNING next_offset;
+
+-- name: leave_stream(stream, epoch)!
+UPDATE servitize.stream_position SET latest_clean = true WHERE stream = :stream AND epoch = :epoch;
+
+-- name: ensure_partitions(first, last)^
+SELECT servitize.to_us(covered_from), servitize.to_us(covered_to) FROM servitize.ensure_partitions(:first, :last);
+
+-- name: copy_readings()!
+COPY servitize.reading (point_id, ts, value, quality, received_at) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_latest()!
+COPY (SELECT point_id, ts, value, quality, received_at FROM servitize.latest_reading) TO STDOUT (FORMAT BINARY);
+
+-- name: merge_readings(points, times, values, qualities, received, low, high)^
+-- Readings whose key may be taken: new ones stored, of unequal ones the winner (storage/merge.py has the same rule; 252: all quality
+-- bits but late and receipt_time). Gives stored, equal, unequal. The lateral probe cannot become a scan of the table.
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM unnest(:points::int[], :times::timestamptz[], :values::float8[], :qualities::smallint[], :received::timestamptz[])
+                  AS i (point_id, ts, value, quality, received_at)),
+known AS MATERIALIZED (
+    SELECT i.*, r.quality IS NOT NULL AS taken, r.value AS old_value, r.quality & 252 AS old_quality
+      FROM incoming i
+      LEFT JOIN LATERAL (
+           SELECT x.value, x.quality FROM servitize.reading x
+            WHERE x.point_id = i.point_id AND x.ts = i.ts AND x.ts >= :low AND x.ts <= :high LIMIT 1) r ON true),
+written AS (
+    INSERT INTO servitize.reading AS o (point_id, ts, value, quality, received_at)
+    SELECT k.point_id, k.ts, k.value, k.quality, k.received_at FROM known k
+     WHERE NOT k.taken OR (k.quality & 192, k.value, k.quality & 252) > (k.old_quality & 192, k.old_value, k.old_quality)
+    ON CONFLICT (point_id, ts) DO UPDATE
+       SET value = excluded.value, quality = excluded.quality, received_at = excluded.received_at
+     WHERE (excluded.quality & 192, excluded.value, excluded.quality & 252) > (o.quality & 192, o.value, o.quality & 252))
+SELECT count(*) FILTER (WHERE NOT taken),
+       count(*) FILTER (WHERE taken AND (value, quality & 252) IS NOT DISTINCT FROM (old_value, old_quality)),
+       count(*) FILTER (WHERE taken AND (value, quality & 252) IS DISTINCT FROM (old_value, old_quality))
+  FROM known;
+
+-- name: flush_latest(points, times, values, qualities, received)!
+INSERT INTO servitize.latest_reading AS l (point_id, ts, value, quality, received_at)
+SELECT * FROM unnest(:points::int[], :times::timestamptz[], :values::float8[], :qualities::smallint[], :received::timestamptz[])
+ON CONFLICT (point_id) DO UPDATE
+   SET ts = excluded.ts, value = excluded.value, quality = excluded.quality, received_at = excluded.received_at
+ WHERE excluded.ts >= l.ts;
+
+-- name: store_events(equipment, kinds, times, hashes, bodies, received)$
+WITH stored AS (
+    INSERT INTO servitize.event (equipment_id, kind, ts, hash, body, received_at)
+    SELECT * FROM unnest(:equipment::int[], :kinds::text[], :times::timestamptz[], :hashes::bytea[], :bodies::jsonb[],
+                         :received::timestamptz[])
+    ON CONFLICT (equipment_id, kind, ts, hash) DO NOTHING
+    RETURNING 1)
+SELECT count(*) FROM stored;
+
+-- name: store_dead_letters(hashes, tenants, equipment, topics, payloads, sizes, reasons, details, firsts, lasts, counts, readings)!
+INSERT INTO servitize.dead_letter AS d
+    (hash, tenant_id, equipment_id, topic, payload, payload_bytes, reason, detail, first_received_at, last_received_at, count, readings)
+SELECT * FROM unnest(:hashes::bytea[], :tenants::int[], :equipment::int[], :topics::text[], :payloads::bytea[], :sizes::int[],
+                     :reasons::text[], :details::text[], :firsts::timestamptz[], :lasts::timestamptz[], :counts::bigint[],
+                     :readings::bigint[])
+ON CONFLICT (hash) DO UPDATE
+   SET count = d.count + excluded.count, readings = d.readings + excluded.readings, detail = excluded.detail,
+       last_received_at = greatest(d.last_received_at, excluded.last_received_at),
+       first_received_at = least(d.first_received_at, excluded.first_received_at);
+
+-- name: store_states(equipment, times, states)!
+INSERT INTO servitize.state_change (equipment_id, at, state)
+SELECT * FROM unnest(:equipment::int[], :times::timestamptz[], :states::text[])
+ON CONFLICT (equipment_id, at) DO UPDATE SET state = excluded.state;
+
+-- name: record_health(assessments)!
+SELECT servitize.record_health(:assessments);
+
+-- name: apply_transitions(transitions)^
+SELECT fresh, announced FROM servitize.apply_transitions(:transitions);
+
+-- name: count(stream, names, counts)!
+INSERT INTO servitize.conservation AS c (stream, name, count)
+SELECT :stream, n.name, n.count FROM unnest(:names::text[], :counts::bigint[]) AS n (name, count)
+ON CONFLICT (stream, name) DO UPDATE SET count = c.count + excluded.count;
+
+-- name: write_journal(stream, offsets, records)!
+INSERT INTO servitize.stream_journal (stream, "offset", record)
+SELECT :stream, j.place, j.record FROM unnest(:offsets::bigint[], :records::bytea[]) AS j (place, record);
+
+-- name: write_snapshot(stream, place, state)!
+INSERT INTO servitize.stream_snapshot (stream, "offset", state) VALUES (:stream, :place, :state)
+ON CONFLICT (stream) DO UPDATE SET "offset" = excluded."offset", state = excluded.state, taken_at = now();
+
+-- name: cut_journal(stream, place)!
+DELETE FROM servitize.stream_journal WHERE stream = :stream AND "offset" <= :place;

@@ -1,0 +1,344 @@
+"""The one way into the database for a stream: consecutive units in one transaction, all or nothing.
+
+Order inside the transaction:
+
+1. the position moves, if epoch and offset are ours (else nothing else happens);
+2. readings newer than their point's newest go by binary COPY, all others by a merge that knows the winner of a key;
+3. events, dead letters, states, health, condition transitions (which reduce alarms and fill the outbox);
+4. conservation counters; journal and snapshot of the processor; a slice of latest values;
+5. commit.
+
+A crash before 5 leaves nothing of it. A crash in 5 leaves all or nothing, and the position says which: the same
+units given again
+are skipped or stored, never doubled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+
+from core.errors import ConflictError, FencedError, UnavailableError
+from core.outcome import CommitUnit
+from core.ports import CommitReport, StreamPosition
+from core.time import to_datetime
+from storage import effects
+from storage.errors import is_outage, translate
+from storage.latest import LatestCache
+from storage.merge import gather, merge
+from storage.packing import COPY_HEADER, COPY_TRAILER, Rows, array_parameters, pack, register, unpack
+from storage.partitions import CoveredTime
+from storage.queries import load
+
+COPY_CHUNK: Final = 1 << 18
+"""Bytes handed to the driver at once; more gains nothing, less costs calls."""
+_NOTHING: Final = CommitReport(0, 0, 0)
+
+
+def _monotonic() -> int:
+    return time.monotonic_ns() // 1000
+
+
+class Writer:
+    """Implements :class:`core.ports.WriterPort` for one stream, used by one thread.
+
+    ``dsn`` is a login of the writer role. ``clock`` gives monotonic microseconds and only paces the flushing of
+    latest values.
+    The connection is made on first use and again after it was lost; what was known of the stream is then read anew.
+    """
+
+    def __init__(self, dsn: str, *, clock: Callable[[], int] = _monotonic) -> None:
+        self._dsn = dsn
+        self._clock = clock
+        self._queries = load("writer")
+        self._connection: psycopg.Connection[Any] | None = None
+        self._latest = LatestCache()
+        self._covered = CoveredTime(self._ensure_partitions)
+        self._stream: str | None = None
+        self._epoch = 0
+        self._next = 0
+        self._certain = True
+        """False after a connection was lost: the last commit may or may not have happened."""
+
+    # -- taking and leaving a stream -----------------------------------------------------------------------------
+
+    def acquire(self, stream: str) -> StreamPosition:
+        try:
+            connection = self._connected()
+            clean = self._take(connection, stream)
+            if not clean:
+                self._queries.repair_latest(connection)
+            snapshot = self._queries.snapshot(connection, stream=stream)
+            place, state = (int(snapshot[0]), bytes(snapshot[1])) if snapshot else (-1, None)
+            journal = [
+                (int(offset), bytes(record))
+                for offset, record in self._queries.journal(connection, stream=stream, after=place, before=self._next)
+            ]
+            self._load_latest(connection)
+            connection.commit()
+        except psycopg.Error as error:
+            self._drop()
+            raise translate(error) from error
+        self._certain = True
+        return StreamPosition(stream, self._epoch, self._next, state, place, journal)
+
+    def _take(self, connection: psycopg.Connection[Any], stream: str) -> bool:
+        self._queries.open_stream(connection, stream=stream)
+        clean = bool(self._queries.lock_stream(connection, stream=stream))
+        self._epoch, self._next = map(int, self._queries.take_stream(connection, stream=stream))
+        self._stream = stream
+        # at once, not with the rest: from here on the old holder is fenced out, however long the loading takes
+        connection.commit()
+        return clean
+
+    def _load_latest(self, connection: psycopg.Connection[Any]) -> None:
+        with connection.cursor() as cursor, cursor.copy(self._queries.copy_latest.sql) as copy:
+            data = b"".join(bytes(chunk) for chunk in copy)
+        self._latest.load(unpack(data))
+
+    def close(self) -> None:
+        """Flush the latest values and leave the stream in order. Safe to call twice; after a lost connection it only
+        lets go."""
+        if self._connection is not None and self._stream is not None and self._certain:
+            try:
+                self._flush_all(self._connection)
+                self._queries.leave_stream(self._connection, stream=self._stream, epoch=self._epoch)
+                self._connection.commit()
+            except psycopg.Error as error:
+                if not is_outage(error):
+                    raise
+        self._stream = None
+        self._drop()
+        self._certain = True
+
+    # -- committing ------------------------------------------------------------------------------------------------
+
+    def commit(self, units: Sequence[CommitUnit]) -> CommitReport:
+        if self._stream is None:
+            raise UnavailableError("no stream is held", hint="acquire it first")
+        try:
+            connection = self._connected()
+            if not self._certain:
+                self._resume(connection)
+            todo = self._check(units)
+            if not todo:
+                return _NOTHING
+            try:
+                return self._commit(connection, todo, trust=True)
+            except errors.UniqueViolation:
+                # A key was there that the cache did not know (somebody else wrote, a replay by hand): what is known
+                # is read anew and
+                # every row asks for its key this time.
+                connection.rollback()
+                report = self._commit(connection, todo, trust=False)
+                self._load_latest(connection)
+                connection.commit()
+                return report
+        except psycopg.Error as error:
+            self._recover()
+            raise translate(error) from error
+        except BaseException:
+            self._recover()
+            raise
+
+    def _check(self, units: Sequence[CommitUnit]) -> tuple[CommitUnit, ...]:
+        todo = tuple(u for u in units if u.offset >= self._next)
+        for place, unit in enumerate(todo, self._next):
+            if unit.stream != self._stream or unit.epoch != self._epoch:
+                raise FencedError(
+                    f"a unit of {unit.stream} epoch {unit.epoch}, while {self._stream} epoch {self._epoch} is held"
+                )
+            if unit.offset != place:
+                raise ConflictError(
+                    f"offset {unit.offset} of {unit.stream} where {place} is next",
+                    hint="pause, and read the stream again from the next offset",
+                )
+        return todo
+
+    def _commit(
+        self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...], *, trust: bool
+    ) -> CommitReport:
+        rows, equal, unequal = merge(gather(units))
+        self._covered.need(rows.ts)
+        self._advance(connection, units)
+        fast = rows.ts > self._latest.ts_of(rows.point_id) if trust and len(rows) else None
+        stored, known_equal, known_unequal = self._store(connection, rows, fast)
+        counts = self._count(units, stored, equal + known_equal, unequal + known_unequal)
+        self._effects(connection, units, counts)
+        self._queries.count(connection, stream=self._stream, **effects.count_parameters(counts))
+        self._journal(connection, units)
+        now = self._clock()
+        due = self._latest.due(now)
+        if due is not None:
+            self._queries.flush_latest(connection, **array_parameters(due))
+        connection.commit()
+        self._next += len(units)
+        if due is not None:
+            self._latest.written(due, now)
+        self._latest.update(rows)
+        return CommitReport(stored, equal + known_equal, unequal + known_unequal)
+
+    def _advance(self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...]) -> None:
+        moved = self._queries.advance(
+            connection, stream=self._stream, epoch=self._epoch, first=units[0].offset, next=units[-1].offset + 1
+        )
+        if moved is None:
+            connection.rollback()
+            self._resume(connection)
+            raise ConflictError(
+                f"{self._stream} has moved to {self._next} without this writer", hint="give the units again"
+            )
+
+    def _store(self, connection: psycopg.Connection[Any], rows: Rows, fast: Any) -> tuple[int, int, int]:
+        if not len(rows):
+            return 0, 0, 0
+        slow = rows
+        stored = equal = unequal = 0
+        if fast is not None and fast.any():
+            direct, slow = (rows, rows.take(fast[:0])) if fast.all() else (rows.take(fast), rows.take(~fast))
+            self._copy(connection, direct)
+            stored = len(direct)
+        if len(slow):
+            fresh, equal, unequal = self._queries.merge_readings(
+                connection,
+                **array_parameters(slow),
+                low=to_datetime(int(slow.ts.min())),
+                high=to_datetime(int(slow.ts.max())),
+            )
+            stored += fresh
+        return stored, equal, unequal
+
+    def _copy(self, connection: psycopg.Connection[Any], rows: Rows) -> None:
+        data = memoryview(pack(rows))
+        with connection.cursor() as cursor, cursor.copy(self._queries.copy_readings.sql) as copy:
+            copy.write(COPY_HEADER)
+            for start in range(0, len(data), COPY_CHUNK):
+                copy.write(data[start : start + COPY_CHUNK])
+            copy.write(COPY_TRAILER)
+
+    def _count(self, units: tuple[CommitUnit, ...], stored: int, equal: int, unequal: int) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for unit in units:
+            counts.update(unit.record.counts)
+            counts.update(unit.outcome.counts)
+            counts["storage.in_measured"] += len(unit.outcome.readings)
+            counts["storage.in_derived"] += len(unit.outcome.derived)
+        counts.update({"storage.stored": stored, "storage.duplicates": equal, "storage.conflicts": unequal})
+        return counts
+
+    def _effects(
+        self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...], counts: Counter[str]
+    ) -> None:
+        queries = self._queries
+        if events := [(e, u.record.batch.received_at) for u in units for e in u.record.events]:
+            fresh = queries.store_events(connection, **effects.event_parameters(events))
+            counts.update({"storage.events_in": len(events), "storage.events_stored": int(fresh)})
+        if letters := [letter for u in units for letter in u.record.dead_letters]:
+            queries.store_dead_letters(connection, **effects.dead_letter_parameters(letters))
+            counts["storage.dead_letters"] += len(letters)
+            counts["storage.dead_letter_readings"] += sum(letter.readings for letter in letters)
+        if states := [s for u in units for s in u.outcome.states]:
+            queries.store_states(connection, **effects.state_parameters(states))
+        if health := [h for u in units for h in u.outcome.health]:
+            queries.record_health(connection, assessments=effects.health_document(health))
+        if transitions := [t for u in units for t in u.outcome.transitions]:
+            fresh, announced = queries.apply_transitions(
+                connection, transitions=effects.transition_document(transitions)
+            )
+            counts.update(
+                {
+                    "storage.transitions_in": len(transitions),
+                    "storage.transitions_stored": int(fresh),
+                    "storage.alarms_announced": int(announced),
+                }
+            )
+
+    def _journal(self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...]) -> None:
+        snapshot = next((u for u in reversed(units) if u.snapshot is not None), None)
+        kept_after = -1 if snapshot is None else snapshot.offset
+        records = [(u.offset, u.journal) for u in units if u.journal is not None and u.offset > kept_after]
+        if records:
+            self._queries.write_journal(
+                connection, stream=self._stream, offsets=[o for o, _ in records], records=[r for _, r in records]
+            )
+        if snapshot is not None:
+            self._queries.write_snapshot(
+                connection, stream=self._stream, place=snapshot.offset, state=snapshot.snapshot
+            )
+            self._queries.cut_journal(connection, stream=self._stream, place=snapshot.offset)
+
+    # -- latest values -------------------------------------------------------------------------------------------
+
+    def flush_latest(self) -> None:
+        """Write what is due of the latest values; for moments without units, when no commit carries them."""
+        if self._connection is None or self._stream is None or not self._certain:
+            return
+        try:
+            while (due := self._latest.due(now := self._clock())) is not None:
+                self._queries.flush_latest(self._connection, **array_parameters(due))
+                self._connection.commit()
+                self._latest.written(due, now)
+        except psycopg.Error as error:
+            self._recover()
+            raise translate(error) from error
+
+    def _flush_all(self, connection: psycopg.Connection[Any]) -> None:
+        rows = self._latest.dirty()
+        if len(rows):
+            self._queries.flush_latest(connection, **array_parameters(rows))
+            connection.commit()
+        self._latest.all_written()
+
+    # -- the connection --------------------------------------------------------------------------------------------
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(self._dsn, connect_timeout=10, application_name="servitize writer")
+            register(connection)
+            self._connection = connection
+            self._covered = CoveredTime(self._ensure_partitions)
+        return self._connection
+
+    def _ensure_partitions(self, first: int, last: int) -> tuple[int, int]:
+        connection = self._connected()
+        low, high = self._queries.ensure_partitions(connection, first=to_datetime(first), last=to_datetime(last))
+        # a transaction of its own: partitions of a batch that then fails do no harm, and their locks are gone at once
+        connection.commit()
+        return int(low), int(high)
+
+    def _resume(self, connection: psycopg.Connection[Any]) -> None:
+        """After a loss: is the stream still ours, how far did we come, what is newest?"""
+        row = self._queries.position(connection, stream=self._stream)
+        if row is None or int(row[0]) != self._epoch:
+            connection.rollback()
+            raise FencedError(
+                f"{self._stream} was taken over by another writer", hint="drop the state and acquire again"
+            )
+        self._next = int(row[1])
+        self._queries.repair_latest(connection)
+        self._load_latest(connection)
+        connection.commit()
+        self._certain = True
+
+    def _recover(self) -> None:
+        """Back to a state in which the same units can be given again."""
+        connection = self._connection
+        if connection is None:
+            self._certain = False
+            return
+        with contextlib.suppress(psycopg.Error):
+            connection.rollback()
+        if connection.closed or connection.broken:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._certain = False
