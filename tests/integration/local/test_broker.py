@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -92,9 +93,9 @@ class Client:
         self.disconnected = threading.Event()
         self.subscribed = threading.Event()
         name = client_id or (who.client_id if who else f"test-{uuid.uuid4().hex[:8]}")
-        options = {} if protocol is MQTTProtocolVersion.MQTTv5 else {"clean_session": not keep_session}
+        clean = None if protocol is MQTTProtocolVersion.MQTTv5 else not keep_session
         self.mqtt = mqtt.Client(
-            CallbackAPIVersion.VERSION2, name, protocol=protocol, reconnect_on_failure=False, **options
+            CallbackAPIVersion.VERSION2, name, protocol=protocol, clean_session=clean, reconnect_on_failure=False
         )
         endpoint = broker.service
         self.mqtt.username_pw_set(*(who.username, who.password) if who else (endpoint.username, endpoint.password))
@@ -103,7 +104,7 @@ class Client:
         self.mqtt.on_connect = self._on_connect
         self.mqtt.on_disconnect = lambda *_: self.disconnected.set()
         self.mqtt.on_subscribe = lambda *_: self.subscribed.set()
-        self.mqtt.on_message = lambda _c, _d, message: self.received.append((message.topic, message.payload))
+        self.mqtt.on_message = lambda _c, _d, message: self.received.append((message.topic, bytes(message.payload)))
         newer = protocol is MQTTProtocolVersion.MQTTv5 and endpoint.mqtt5_port
         self.mqtt.connect(endpoint.host, port or newer or endpoint.port)
         self.mqtt.loop_start()
@@ -175,15 +176,14 @@ def test_a_device_publishes_as_itself_and_nothing_else(make: Callable[..., Local
     with make(kind) as broker, client(broker) as service:
         broker.provision([PRESS, OVEN])
         service.subscribe("#")
-        with client(broker, PRESS) as device:
-            for topic in (
-                "servitize/v1/acme/oven-1/telemetry",
-                "servitize/v1/acme/press-77/telemetry",
-                "servitize/v1/acme",
-                "somewhere/else",
-                "$CONTROL/dynamic-security/v1",
-                "servitize/v1/acme/press-7/telemetry",
-            ):
+        for topic in (
+            "servitize/v1/acme/oven-1/telemetry",
+            "servitize/v1/acme/press-77/telemetry",
+            "servitize/v1/acme",
+            "somewhere/else",
+            "servitize/v1/acme/press-7/telemetry",
+        ):
+            with client(broker, PRESS) as device:  # anew each time: some builds disconnect who is denied
                 device.publish(topic)
         assert eventually(lambda: bool(service.received))
         time.sleep(0.2)
@@ -203,6 +203,22 @@ def test_a_device_hears_what_is_meant_for_it_however_it_asks(make: Callable[...,
             assert eventually(lambda: bool(device.received))
             time.sleep(0.2)
             assert {payload for _, payload in device.received} == {b"yours"}
+
+
+@needs_plugin
+def test_neither_a_device_nor_the_service_can_change_rights(make: Callable[..., LocalBroker]) -> None:
+    command = {"command": "setClientPassword", "username": OVEN.username, "password": "taken-over"}
+    with make("dynamic") as broker:
+        broker.provision([PRESS, OVEN])
+        for who in (PRESS, None):
+            with client(broker, who) as attacker:
+                assert attacker.let_in
+                attacker.mqtt.publish("$CONTROL/dynamic-security/v1", json.dumps({"commands": [command]}), qos=1)
+                attacker.disconnected.wait(0.5)
+        with client(broker, OVEN) as device:
+            assert device.let_in
+        with client(broker, replace(OVEN, password="taken-over")) as device:
+            assert not device.let_in
 
 
 @needs_plugin

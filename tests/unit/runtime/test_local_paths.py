@@ -108,10 +108,12 @@ def test_state_from_several_threads_is_never_half_written(tmp_path: Path) -> Non
 
     reader = threading.Thread(target=read)
     reader.start()
-    writers = [
-        threading.Thread(target=lambda n=n: [data.update_state("x", **{f"k{n}-{i}": i}) for i in range(10)])
-        for n in range(4)
-    ]
+
+    def write(writer: int) -> None:
+        for i in range(10):
+            data.update_state("x", **{f"k{writer}-{i}": i})
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
