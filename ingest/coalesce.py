@@ -21,6 +21,7 @@ MAX_AGE: Final = 50_000
 MAX_EXTRAS: Final = 500
 """Events and dead letters in a record: they are stored row by row."""
 MAX_MESSAGES: Final = 2_000
+_NOTHING: Final = np.empty(0, np.uint8)
 
 
 class Coalescer:
@@ -39,6 +40,7 @@ class Coalescer:
         self._qualities: list[NDArray[np.uint8] | int] = []
         self._count = 0
         self._ticks: list[Tick] = []
+        self._ticked: set[int] = set()
         self._events: list[EventRecord] = []
         self._dead: list[DeadLetter] = []
         self._counts: Counter[str] = Counter()
@@ -51,9 +53,9 @@ class Coalescer:
         return self._since is None
 
     @property
-    def has_ticks(self) -> bool:
-        """A tick is in it: a reading that comes after it belongs into the next record."""
-        return bool(self._ticks)
+    def ticked(self) -> set[int]:
+        """Tenants with a tick in it: their readings that come after it belong into the next record."""
+        return self._ticked
 
     def frame(
         self, points: NDArray[np.int32], ts: int, values: NDArray[np.float64], quality: NDArray[np.uint8] | int = q.GOOD
@@ -66,8 +68,36 @@ class Coalescer:
         self._qualities.append(quality)
         self._count += len(points)
 
+    def frames(
+        self,
+        points: NDArray[np.int32],
+        ts: NDArray[np.int64],
+        values: NDArray[np.float64],
+        quality: NDArray[np.uint8] | None,
+        present: NDArray[np.bool_] | None,
+    ) -> None:
+        """Readings of n points at k times; the matrices are (k, n), ``quality`` None is good, ``present`` None all."""
+        k, n = values.shape
+        if present is None:
+            self._points.append(np.tile(points, k))
+            self._values.append(values.ravel())
+            self._runs.extend([n] * k)
+        else:
+            rows, columns = np.nonzero(present)
+            self._points.append(points[columns])
+            self._values.append(values[rows, columns])
+            self._runs.extend(np.bincount(rows, minlength=k).tolist())
+            quality = quality if quality is None else quality[rows, columns]
+        self._times.extend(ts.tolist())
+        added = len(self._points[-1])
+        # one quality per run is expected: an array stands with the first, the others add nothing to it
+        self._qualities.append(np.full(added, q.GOOD, np.uint8) if quality is None else quality.ravel())
+        self._qualities.extend([_NOTHING] * (k - 1))
+        self._count += added
+
     def tick(self, tick: Tick) -> None:
         self._ticks.append(tick)
+        self._ticked.add(tick.tenant_id)
 
     def event(self, event: EventRecord) -> None:
         self._events.append(event)

@@ -63,7 +63,7 @@ class RateLimiter:
         """Whether ``count`` more readings are."""
         return self._of(equipment_id)[1].take(count, now)
 
-    def forget(self, known: frozenset[int] | set[int]) -> None:
+    def forget(self, known: set[int]) -> None:
         """Keep only the buckets of ``known`` equipment."""
         self._buckets = {key: buckets for key, buckets in self._buckets.items() if key in known}
 

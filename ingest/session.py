@@ -175,7 +175,7 @@ class MqttSession:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    # --- the network thread ------------------------------------------------------------------------------------------
+    # --- the network thread ---------------------------------------------------------------------------------
 
     def _make_client(self) -> mqtt.Client:
         settings = self._settings

@@ -1,0 +1,293 @@
+"""Ingest as a whole: session → intake → coalescer → sink, and the second that passes.
+
+Three threads: the network's (bytes only, :mod:`ingest.session`), the core's (all that thinks), and a small one that
+asks once a second whether the registry has changed. What becomes durable is acknowledged from whichever thread the sink
+says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from core.errors import ServitizeError, UnavailableError
+from core.ports import RegistryPort
+from core.registry import EquipmentEntry, RegistrySnapshot, Tenant
+from core.time import SECOND, Clock
+from ingest.coalesce import Coalescer
+from ingest.intake import Abort, Intake
+from ingest.ledger import Handle, Ledger
+from ingest.limits import IngestLimits
+from ingest.routes import STATUS_TOPIC
+from ingest.session import Inbound, MqttSession, MqttSettings
+from ingest.sink import Sink
+
+log = structlog.get_logger(__name__)
+
+_TURN: Final = 500
+"""Messages taken before the clock is looked at."""
+_CATCH_UP_GRACE: Final = 1 * SECOND
+_CATCH_UP_LIMIT: Final = 120 * SECOND
+
+_T = TypeVar("_T")
+
+
+class HostClock:
+    """The wall clock in µs."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000
+
+
+class IngestService:
+    """Runs from :meth:`start` to :meth:`stop`. :meth:`wait` returns when it failed for good; ``failure`` says why."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        registry: RegistryPort,
+        sink: Sink,
+        *,
+        limits: IngestLimits | None = None,
+        clock: Clock | None = None,
+        registry_interval: float = 1.0,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._registry_lock = threading.Lock()
+        self._sink = sink
+        self._limits = limits or IngestLimits()
+        self._clock: Clock = clock or HostClock()
+        self._registry_interval = registry_interval
+        self._ledger = Ledger()
+        self._inbox: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
+        self._coalescer = Coalescer()
+        self._fresh: RegistrySnapshot | None = None
+        self._stopping = threading.Event()
+        self._draining = threading.Event()
+        self._ended = threading.Event()
+        self._drained = False
+        self._stop_timeout = 10.0
+        self.failure: BaseException | None = None
+        self._intake: Intake | None = None
+        self._session: MqttSession | None = None
+        self._core = threading.Thread(target=self._run, name="core", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="registry", daemon=True)
+
+    # --- life
+    # ----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Load the registry, recover the sink, connect. Returns when messages may come; raises what is in the way."""
+        self._snapshot = self._registry.load()
+        self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self))
+        self._say_broken_profiles()
+        self._sink.start(self._snapshot, self._durable, self._fail)
+        self._session = MqttSession(
+            self._settings,
+            self._ledger,
+            self._inbox.put,
+            self._intake.router.filters,
+            clock=self._clock,
+            status_topic=STATUS_TOPIC,
+        )
+        self._core.start()
+        self._watcher.start()
+        self._session.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it ended by itself (:attr:`failure`) or was stopped; False after ``timeout`` seconds."""
+        return self._ended.wait(timeout)
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Take no more, make durable and acknowledge what was taken, disconnect. False where that did not succeed in
+        time.
+
+        What was not acknowledged is still the broker's, so nothing is lost either way.
+        """
+        if self._session is None:
+            return True
+        self._stop_timeout = timeout
+        self._session.stop_reading()
+        self._draining.set()
+        self._core.join(timeout)
+        self._stopping.set()
+        self._core.join(timeout)
+        self._session.stop()
+        self._watcher.join(self._registry_interval + 1)
+        self._ended.set()
+        return self._drained and self.failure is None
+
+    def metrics(self) -> dict[str, Any]:
+        """Counters per hop since the start; figures of one moment, not of one transaction."""
+        session, intake = self._session, self._intake
+        return {
+            "session": asdict(session.counts) if session else {},
+            "connected": bool(session and session.connected),
+            "paused": bool(session and session.paused),
+            "ledger": asdict(self._ledger.counts()),
+            "queued": self._inbox.qsize(),
+            "intake": dict(intake.totals) if intake else {},
+        }
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and self._session.connected
+
+    # --- the core thread
+    # -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+            if not self._stopping.is_set():
+                self._flush()
+                self._drained = self._sink.close(self._stop_timeout)
+        except Abort:
+            log.warning("ingest.aborted", pending=self._ledger.counts().pending)
+        except BaseException as error:
+            self._fail(error)
+
+    def _loop(self) -> None:
+        session, intake = self._session, self._intake
+        assert session is not None
+        assert intake is not None
+        next_tick, connections, caught_up, since = 0, -1, False, 0
+        while not self._stopping.is_set() and self.failure is None:
+            now = self._clock.now()
+            wait = self._coalescer.wait(now)
+            message = self._next(min(0.2 if wait is None else wait, 0.2))
+            taken = 0
+            while message is not None:
+                if intake.needs_new_record(message):
+                    self._flush()
+                intake.message(message)
+                if self._coalescer.due(message.received_at):
+                    self._flush()
+                taken += 1
+                if taken == _TURN:
+                    break
+                message = self._next(0.0)
+            now = self._clock.now()
+            if session.counts.connections != connections:
+                connections, caught_up, since = session.counts.connections, False, now
+            # What the broker kept while we were away is older than the clock. Time must not pass over it, or points
+            # would be called silent whose readings wait in the queue.
+            caught_up = caught_up or (now - since > _CATCH_UP_GRACE and message is None)
+            if now >= next_tick and (caught_up or now - since > _CATCH_UP_LIMIT or now < since):
+                next_tick = (now // SECOND + 1) * SECOND
+                intake.host_ticks(now)
+            if self._coalescer.due(now):
+                self._flush()
+            if self._fresh is not None:
+                self._adopt()
+            if self._draining.is_set() and message is None and self._inbox.empty():
+                return
+
+    def _next(self, timeout: float) -> Inbound | None:
+        try:
+            return self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _flush(self) -> None:
+        for record, handles in self._coalescer.take(self._clock.now()):
+            self._sink.submit(record, handles)
+
+    # --- the registry
+    # ----------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        failing = False
+        while not (self._stopping.wait(self._registry_interval) or self._draining.is_set()):
+            try:
+                with self._registry_lock:
+                    if self._registry.version() != self._snapshot.version:
+                        self._fresh = self._registry.load()
+                if failing:
+                    log.info("registry.back")
+                failing = False
+            except Exception as error:  # whatever it is, the registry we have goes on serving
+                if not failing:
+                    log.warning("registry.unreachable", problem=str(error))
+                failing = True
+
+    def _adopt(self) -> None:
+        with self._registry_lock:
+            fresh, self._fresh = self._fresh, None
+        if fresh is None or fresh.version <= self._snapshot.version:
+            return
+        self._use(fresh)
+
+    def _use(self, snapshot: RegistrySnapshot) -> None:
+        assert self._intake is not None
+        # readings named by the old registry leave before the new one counts
+        self._flush()
+        self._snapshot = snapshot
+        self._intake.adopt(snapshot)
+        self._say_broken_profiles()
+        self._sink.reconfigure(snapshot)
+        if self._session is not None:
+            self._session.subscribe(self._intake.router.filters)
+
+    def _say_broken_profiles(self) -> None:
+        assert self._intake is not None
+        for name, error in self._intake.router.broken_profiles:
+            log.error("profile.unusable", profile=name, problem=str(error), hint=error.hint)
+
+    def register(self, what: Callable[[RegistryPort], None]) -> None:
+        """Do ``what`` and go on with the registry as it then is. Waits while the database is away, as the messages do."""
+        delay, failing = 0.2, False
+        while True:
+            try:
+                with self._registry_lock:
+                    what(self._registry)
+                    snapshot = self._registry.load()
+                break
+            except UnavailableError as error:
+                if not failing:
+                    log.warning("registry.unreachable", problem=str(error))
+                failing = True
+                if self._stopping.wait(delay):
+                    raise Abort from error
+                delay = min(delay * 2, 5.0)
+            except ServitizeError as error:
+                log.warning("registration.refused", problem=str(error))
+                return
+        if snapshot.version != self._snapshot.version:
+            self._use(snapshot)
+
+    # --- called from other threads
+    # -----------------------------------------------------------------------------------------
+
+    def _durable(self, handles: Sequence[Handle]) -> None:
+        ready = self._ledger.durable(handles)
+        session = self._session
+        if session is not None and (ready or session.paused):
+            session.wake()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+            log.error("ingest.failed", problem=str(error), kind=type(error).__name__)
+        self._stopping.set()
+        self._ended.set()
+
+
+class _Registrar:
+    """What the intake asks for, with the waiting and the new snapshot around it."""
+
+    def __init__(self, service: IngestService) -> None:
+        self._service = service
+
+    def equipment(self, tenant: Tenant, key: str, type_key: str | None) -> None:
+        self._service.register(lambda registry: registry.register_unknown(tenant, key, type_key))
+
+    def points(self, entry: EquipmentEntry, names: Iterable[str]) -> None:
+        self._service.register(lambda registry: registry.register_points(entry.id, names))
