@@ -1,0 +1,144 @@
+"""Functions that learn what is normal, then stop learning and compare.
+
+Both learn only from known samples, only in the derived point's own states (its ``when``), never while ``freeze`` is true, and
+count the time they have seen: a machine that runs two hours a day takes twelve days to show 24 h. A sample stands for the
+time since the one before, but for at most a twentieth of the learning time, so at least twenty samples make a baseline.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.expressions.frame import BoolArray, FloatArray, Frame
+from models.expressions.operators import NONE, Operator
+
+_RIDGE = 1e-4
+"""Of a standardised input's variance: keeps inputs that move together (or not at all) from getting wild coefficients."""
+
+
+class Learner(Operator):
+    """Base: keeps ``elapsed`` learning time; ``learn`` µs of it and nothing changes any more."""
+
+    fields: ClassVar = {"elapsed": (0, np.int64), "at": (NONE, np.int64)}
+
+    def __init__(self, k: int, learn: int) -> None:
+        super().__init__(k)
+        self.learn = learn
+
+    def due(self, frame: Frame, ok: BoolArray) -> tuple[BoolArray, BoolArray]:
+        """(which instances learn from this sample, which have learned enough with it): [r, k] each; counts the time."""
+        elapsed, at = self.read(frame.rows, "elapsed", "at")
+        learns = ok & (elapsed < self.learn)
+        first = at < 0
+        share = np.minimum(frame.t - at, max(self.learn // 20, 1))
+        elapsed = elapsed + np.where(learns & ~first, share, 0)
+        self.write(frame.rows, elapsed=elapsed, at=np.where(ok, frame.t, at))
+        return learns, elapsed >= self.learn
+
+    def learned(self, frame: Frame) -> bool:
+        """Has every instance of the frame learned? Then nothing needs updating."""
+        return bool((self.arrays["elapsed"][frame.rows] >= self.learn).all())
+
+
+class Baseline(Learner):
+    """Mean of the first ``learn`` of known samples; unknown until then, frozen after."""
+
+    fields: ClassVar = {**Learner.fields, "mean": (0.0, float), "n": (0.0, float)}
+
+    def __call__(self, frame: Frame, x: FloatArray, freeze: FloatArray | None = None) -> FloatArray:
+        if self.learned(frame):
+            mean: FloatArray = self.arrays["mean"][frame.rows]
+            return mean.copy()
+        ok = x == x
+        if freeze is not None:
+            ok = ok & (freeze != 1.0)
+        learns, ready = self.due(frame, ok)
+        mean, n = self.read(frame.rows, "mean", "n")
+        n = n + learns
+        mean = np.where(learns, mean + (x - mean) / np.maximum(n, 1.0), mean)
+        self.write(frame.rows, mean=mean, n=n)
+        return np.where(ready, mean, np.nan)
+
+
+class Expected(Learner):
+    """What y should be, given inputs: linear least squares over the first ``learn`` of known samples, frozen after.
+
+    The recursion keeps means and co-moments (Welford's update: nothing cancels, whatever the units), and solves once,
+    on standardised inputs with a small ridge. Unknown until learned, where an input is unknown, and where an input lies further outside what
+    was seen while learning than the width of what was seen: there a line fitted elsewhere proves nothing.
+    """
+
+    def __init__(self, k: int, learn: int, inputs: int) -> None:
+        super().__init__(k, learn)
+        self.p = inputs
+        self.fields = {  # type: ignore[misc]
+            **Learner.fields,
+            "n": (0.0, float),
+            "solved": (0.0, float),
+            "mean": (0.0, float),
+            "moment": (0.0, float),
+            "low": (np.inf, float),
+            "high": (-np.inf, float),
+            "weights": (0.0, float),
+        }
+
+    def shape(self, name: str, n: int) -> tuple[int, ...]:
+        tail: dict[str, tuple[int, ...]] = {
+            "mean": (self.p + 1,),
+            "moment": (self.p + 1, self.p + 1),
+            "low": (self.p,),
+            "high": (self.p,),
+            "weights": (self.p,),
+        }
+        return (n, self.k, *tail.get(name, ()))
+
+    def __call__(self, frame: Frame, y: FloatArray, *inputs: FloatArray, freeze: FloatArray | None = None) -> FloatArray:
+        r = len(frame.index)
+        z = np.empty((r, self.k, self.p + 1))
+        for i, x in enumerate(inputs):
+            z[:, :, i] = x
+        z[:, :, self.p] = y
+        if not self.learned(frame):
+            self._learn(frame, z, freeze)
+        return self._predict(frame, z[:, :, : self.p])
+
+    def _learn(self, frame: Frame, z: FloatArray, freeze: FloatArray | None) -> None:
+        ok = ~np.isnan(z).any(axis=-1)
+        if freeze is not None:
+            ok = ok & (freeze != 1.0)
+        learns, ready = self.due(frame, ok)
+        n, mean, moment, low, high = self.read(frame.rows, "n", "mean", "moment", "low", "high")
+        n = n + learns
+        known = np.where(learns[..., None], z, mean)
+        step = known - mean
+        mean = mean + step / np.maximum(n, 1.0)[..., None]
+        moment = moment + step[..., :, None] * (known - mean)[..., None, :]
+        x = np.where(learns[..., None], z, np.nan)[..., : self.p]
+        self.write(frame.rows, n=n, mean=mean, moment=moment, low=np.fmin(low, x), high=np.fmax(high, x))
+        (solved,) = self.read(frame.rows, "solved")
+        todo = ready & (solved == 0.0)
+        if todo.any():
+            i, j = np.nonzero(todo)
+            self._solve(frame.index[i], j)
+
+    def _solve(self, rows: NDArray[Any], instances: NDArray[Any]) -> None:
+        at = (rows, instances)
+        p = self.p
+        moment = self.arrays["moment"][at] / self.arrays["n"][at][:, None, None]
+        scale = np.sqrt(np.maximum(np.einsum("nii->ni", moment[:, :p, :p]), 0.0))
+        tiny = scale <= 1e-9 * (np.abs(self.arrays["mean"][at][:, :p]) + 1e-300)
+        scale = np.where(tiny, 1.0, scale)
+        a = moment[:, :p, :p] / (scale[:, :, None] * scale[:, None, :]) + _RIDGE * np.eye(p)
+        b = np.where(tiny, 0.0, moment[:, :p, p] / scale)
+        self.arrays["weights"][at] = np.linalg.solve(a, b[..., None])[..., 0] / scale
+        self.arrays["solved"][at] = 1.0
+
+    def _predict(self, frame: Frame, x: FloatArray) -> FloatArray:
+        solved, mean, low, high, weights = self.read(frame.rows, "solved", "mean", "low", "high", "weights")
+        width = high - low
+        seen = ((x >= low - width) & (x <= high + width)).all(axis=-1)
+        value: FloatArray = mean[..., self.p] + ((x - mean[..., : self.p]) * weights).sum(axis=-1)
+        return np.where(seen & (solved == 1.0), value, np.nan)
