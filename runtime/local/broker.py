@@ -182,6 +182,8 @@ class LocalBroker:
 
     def provision(self, credentials: Sequence[DeviceCredential]) -> None:
         """Let these devices in; see :meth:`BrokerRights.provision`. Before ``start`` it only records them."""
+        if self.external_url is None:
+            self.rights.expected_kind = self._kind or self._choose()
         self.rights.provision(credentials)
 
     def revoke(self, username: str) -> bool:

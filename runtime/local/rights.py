@@ -23,6 +23,7 @@ from runtime.local.access import (
 from runtime.local.dynsec import DynamicSecurity
 from runtime.local.errors import AccessError
 from runtime.local.iotcore_config import USERS_PLACE
+from runtime.local.mosquitto import find_mosquitto
 from runtime.local.mqtt_probe import is_let_in
 from runtime.local.paths import DataDirectory
 
@@ -40,6 +41,8 @@ class BrokerRights:
     def __init__(self, data: DataDirectory) -> None:
         self.data = data
         self.book = AccessBook(data)
+        self.expected_kind: str | None = None
+        """The kind of broker that is going to be started, where the caller knows; else that of last time."""
 
     def provision(self, credentials: Sequence[DeviceCredential]) -> None:
         """Let these devices in, with exactly these rights and passwords; a changed device is disconnected.
@@ -55,8 +58,7 @@ class BrokerRights:
         server = self._server()
         self._refuse_external(server)
         kind = server.get("kind")
-        keep = kind == STATIC or self.data.state().get("broker", {}).get("kind") == STATIC
-        changed = set(self.book.put(credentials, keep_passwords=keep))
+        changed = set(self.book.put(credentials, keep_passwords=self._needs_passwords(kind)))
         if not changed or not server:
             return
         if kind == DYNAMIC:
@@ -84,6 +86,11 @@ class BrokerRights:
             if before is not None and before.password is not None and server.get("kind") == STATIC:
                 self._wait_until(server, username, before.password, let_in=False)
         return known
+
+    def _needs_passwords(self, running: str | None) -> bool:
+        """Whether the broker that these rights are for (running, expected, of last time, found) has no hashes."""
+        kind = running or self.expected_kind or self.data.state().get("broker", {}).get("kind")
+        return kind == STATIC if kind else find_mosquitto() is None
 
     def _server(self) -> dict[str, Any]:
         """What the state file says of the running broker; empty when none runs."""

@@ -273,9 +273,6 @@ def test_rights_recorded_before_the_start_and_from_another_process_are_in_force(
     make: Callable[..., LocalBroker], data: DataDirectory, kind: str
 ) -> None:
     broker = make(kind)
-    if kind == "iotcore":  # without a broker's name in the state file nobody knows yet that it needs readable passwords
-        with broker:
-            pass
     broker.provision([PRESS])
     with broker:
         with client(broker, PRESS) as device:
