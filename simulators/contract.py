@@ -52,6 +52,8 @@ class Channel:
     """An instrument fault may be drawn on it."""
     error: float = 0.0
     """Error of a drifting or biased sensor at its stated limit, in the point's unit: 10 K, or 8 % of the span."""
+    ambiguous: bool = False
+    """Nothing else on the machine tells drift or bias of this sensor from a fault of the machine."""
     positive: bool = False
     """The instrument computes a magnitude: noise never makes it negative."""
 

@@ -18,6 +18,7 @@ _DAY: Final = 24 * _HOUR
 LEARNING_SHARE: Final = 0.30
 """No fault begins in this first part of a period: detectors learn what is normal."""
 _END_SHARE: Final = 0.97
+_TRIES: Final = 60
 
 MACHINE_MODES: Final = {
     "compressor-train": ("filter_clogging", "cooler_fouling", "wiped_pad", "lost_blade", "motor_bearing"),
@@ -58,13 +59,12 @@ def draw_faults(
     *,
     machine_modes: Sequence[str] | None = None,
     instrument_modes: Sequence[str] = INSTRUMENT_MODES,
-    instruments_per_unit: int = 1,
 ) -> list[FaultPlan]:
-    """A plan for one fleet: one machine fault per unit and ``instruments_per_unit`` instrument faults beside it.
+    """A plan for one set of units: every mode once, dealt over the units; ``seeds`` gives the units.
 
-    Modes are dealt, not drawn with replacement: each occurs before any occurs twice, over the units of this call.
-    Onsets lie after the first 30 % of ``days`` and limits inside the period; a train's in service hours. An instrument fault
-    keeps off the component that breaks and those it disturbs. ``seeds`` gives the units.
+    Of two machine faults of one unit neither disturbs a component of the other. Onsets lie after the first 30 % of
+    ``days`` and limits inside the period; a train's in service hours. An instrument fault keeps off components that
+    break or are disturbed, and off points on which nobody could tell drift or bias from a machine fault.
     """
     modes = MACHINE_MODES[kind_fleet.TYPE] if machine_modes is None else tuple(machine_modes)
     unknown = [mode for mode in (*modes, *instrument_modes) if mode not in kind_fleet.FAULTS]
@@ -74,30 +74,45 @@ def draw_faults(
         )
     window = _Window(start, days)
     plans: list[FaultPlan] = []
-    machine_deck = _deal(modes, len(seeds), rng)
-    instrument_deck = _deal(instrument_modes, len(seeds) * instruments_per_unit, rng)
-    for unit in range(len(seeds)):
-        avoid: set[str] = set()
-        if machine_deck:
-            plan = _machine(kind_fleet, unit, machine_deck.pop(), window, rng)
-            plans.append(plan)
-            avoid = {plan.component, *kind_fleet.FAULTS[plan.mode].shows_on}
-        for _ in range(instruments_per_unit if instrument_modes else 0):
-            plan = _instrument(kind_fleet, unit, instrument_deck.pop(), avoid, window, rng)
-            plans.append(plan)
-            avoid.add(plan.component)
+    taken: list[set[str]] = [set() for _ in seeds]
+    for mode, unit in _deal(kind_fleet, modes, len(seeds), rng):
+        plan = _machine(kind_fleet, unit, mode, window, rng, taken[unit])
+        plans.append(plan)
+        taken[unit] |= {plan.component, *kind_fleet.FAULTS[mode].shows_on}
+    units = [int(unit) for unit in rng.permutation(len(seeds))]
+    for i, mode in enumerate(instrument_modes):
+        unit = units[i % len(units)]
+        plan = _instrument(kind_fleet, unit, mode, taken[unit], window, rng)
+        plans.append(plan)
+        taken[unit].add(plan.component)
     return plans
 
 
-def _deal(modes: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    deck: list[str] = []
-    while modes and len(deck) < count:
-        deck += [str(mode) for mode in rng.permutation(list(modes))]
-    return deck[:count]
+def _deal(kind_fleet: type[Fleet], modes: Sequence[str], units: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+    """(mode, unit) so that what two faults of a unit disturb does not overlap, where that is possible."""
+    touched = {mode: {*kind_fleet.FAULTS[mode].components[:1], *kind_fleet.FAULTS[mode].shows_on} for mode in modes}
+    best: tuple[int, list[tuple[str, int]]] | None = None
+    for _ in range(_TRIES):
+        order = [str(mode) for mode in rng.permutation(list(modes))]
+        dealt = [(mode, (i + offset) % units) for offset in [int(rng.integers(units))] for i, mode in enumerate(order)]
+        clashes = sum(
+            bool(touched[one] & touched[other])
+            for i, (one, unit) in enumerate(dealt)
+            for other, place in dealt[:i]
+            if unit == place
+        )
+        if best is None or clashes < best[0]:
+            best = clashes, dealt
+        if not clashes:
+            break
+    return best[1] if best else []
 
 
-def _machine(kind_fleet: type[Fleet], unit: int, mode: str, window: _Window, rng: np.random.Generator) -> FaultPlan:
-    component = str(rng.choice(list(kind_fleet.FAULTS[mode].components)))
+def _machine(
+    kind_fleet: type[Fleet], unit: int, mode: str, window: _Window, rng: np.random.Generator, taken: set[str]
+) -> FaultPlan:
+    places = kind_fleet.FAULTS[mode].components
+    component = str(rng.choice([place for place in places if place not in taken] or list(places)))
     room = window.last - window.first
     if mode == "incipient_surge":
         horizon = round(rng.uniform(20.0, 40.0) * 60 * _SECOND)
@@ -128,7 +143,12 @@ def _in_service(onset: int, horizon: int, step: bool, window: _Window) -> tuple[
 def _instrument(
     kind_fleet: type[Fleet], unit: int, mode: str, avoid: set[str], window: _Window, rng: np.random.Generator
 ) -> FaultPlan:
-    choices = [c.spec for c in kind_fleet.CHANNELS if c.drawable and c.spec.component not in avoid]
+    creeping = mode in ("drift", "bias")
+    choices = [
+        channel.spec
+        for channel in kind_fleet.CHANNELS
+        if channel.drawable and channel.spec.component not in avoid and not (creeping and channel.ambiguous)
+    ]
     # A component first, then its point: else 48 axle boxes would get nearly every fault of a train.
     groups: dict[str, list[int]] = {}
     for i, spec in enumerate(choices):

@@ -92,8 +92,8 @@ def surge_margin(phi: FloatArray) -> FloatArray:
 
 
 def viscosity(t_c: FloatArray) -> FloatArray:
-    """Kinematic viscosity of VG 32 oil in cSt (Walther)."""
-    return 10.0 ** (10.0 ** (9.531 - 3.747 * np.log10(t_c + 273.15))) - 0.7
+    """Kinematic viscosity of VG 32 oil in cSt (Walther, constants such that it is 32.0 at 40 °C)."""
+    return 10.0 ** (10.0 ** (9.531867 - 3.747 * np.log10(t_c + 273.15))) - 0.7
 
 
 VISCOSITY_45: Final = float(viscosity(np.array(45.0)))

@@ -29,18 +29,19 @@ def _analogue(
     decimals: int = 2,
     lag: float = 0.0,
     drawable: bool = True,
+    ambiguous: bool = False,
     positive: bool = False,
 ) -> Channel:
     spec = PointSpec(key, component, unit, text, decimals)
-    return Channel(spec, sigma, share, lag, low, high, drawable, 0.08 * (high - low), positive)
+    return Channel(spec, sigma, share, lag, low, high, drawable, 0.08 * (high - low), ambiguous, positive)
 
 
-def _pressure(key: str, component: str, text: str, high: float, decimals: int = 3) -> Channel:
-    return _analogue(key, component, "bar", text, 0.0, high, sigma=0.001 * high, decimals=decimals)
+def _pressure(key: str, component: str, text: str, high: float, *, ambiguous: bool = False) -> Channel:
+    return _analogue(key, component, "bar", text, 0.0, high, sigma=0.001 * high, decimals=3, ambiguous=ambiguous)
 
 
 def _velocity(key: str, component: str, text: str) -> Channel:
-    return _analogue(key, component, "mm/s", text, 0.0, 20.0, sigma=0.01, share=0.03, decimals=2, positive=True)
+    return _analogue(key, component, "mm/s", text, 0.0, 20.0, sigma=0.01, share=0.03, ambiguous=True, positive=True)
 
 
 def _plain(
@@ -132,7 +133,13 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     ),
     _temperature("lube_oil.tank_temperature", "lube_oil", "lube-oil tank temperature", 100.0, 20.0),
     _plain("lube_oil.standby_pump", "lube_oil", "1", "stand-by (electric) oil pump running", 0),
-    _pressure("lube_oil.filter.differential_pressure", "lube_oil.filter", "lube-oil filter differential pressure", 4.0),
+    _pressure(
+        "lube_oil.filter.differential_pressure",
+        "lube_oil.filter",
+        "lube-oil filter differential pressure",
+        4.0,
+        ambiguous=True,
+    ),
     _plain(
         "lube_oil.cooler.valve_position",
         "lube_oil.cooler",
@@ -149,7 +156,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         0.0,
         25.0,
         sigma=0.025,
-        decimals=2,
+        ambiguous=True,
     ),
 )
 
