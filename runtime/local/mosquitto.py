@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.local.endpoints import Listener
+from runtime.local.endpoints import TlsFiles as TlsFiles  # part of what describes this broker to its callers
 
 _PROGRAM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin")
 _PLUGIN_PATTERNS = (

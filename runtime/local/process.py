@@ -161,12 +161,13 @@ class ChildProcess:
                 )
 
         self._process = _spawner.start(make)
-        threading.Thread(target=self._watch, args=(self._process,), name=f"watch-{self.name}", daemon=True).start()
         try:
             self._wait_ready(self._process)
         except BaseException:
             self.kill()
             raise
+        # Watched from here on only: an end before it was ready is the caller's exception, not news for ``on_exit``.
+        threading.Thread(target=self._watch, args=(self._process,), name=f"watch-{self.name}", daemon=True).start()
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._ready_timeout

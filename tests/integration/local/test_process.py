@@ -50,9 +50,14 @@ def test_it_runs_from_entry_to_exit_and_can_run_again(tmp_path: Path) -> None:
 
 
 def test_an_end_before_ready_tells_the_last_lines_of_the_log(tmp_path: Path) -> None:
-    child = shell("echo the disk is full; exit 3", tmp_path, ready=lambda: False)
+    codes: list[int] = []
+    child = shell(
+        "echo the disk is full; exit 3", tmp_path, ready=lambda: False, on_exit=lambda _child, code: codes.append(code)
+    )
     with pytest.raises(ProcessFailedError, match=r"code 3(.|\n)*the disk is full"):
         child.start()
+    time.sleep(0.1)
+    assert codes == [], "the exception has said it"
 
 
 def test_one_that_never_becomes_ready_is_ended(tmp_path: Path) -> None:
