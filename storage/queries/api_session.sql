@@ -21,3 +21,6 @@ SELECT t.slug AS tenant_key, t.name AS tenant_name, k.prefix, k.name, k.scopes, 
 -- name: audit(actor, action, object, detail)!
 INSERT INTO servitize.audit_log (tenant_id, actor, action, object, detail)
 VALUES ((SELECT servitize.current_tenant()), :actor, :action, :object, :detail::jsonb);
+
+-- name: key_holds(key)$
+SELECT k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) FROM servitize.api_key k WHERE k.id = :key;

@@ -1,0 +1,124 @@
+"""`/v1/alarms`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from core.alarm import AlarmEvent, AlarmState
+from core.condition import Concern, Priority
+from services.alarms import service
+from services.alarms.examples import ALARM, ENTRY, OUTCOME
+from services.alarms.model import Alarm, Command, JournalEntry, Outcome, Shelve
+from services.api.auth import Operating, Reading
+from services.api.errors import responses
+from services.api.pagination import Page
+from services.api.parameters import examples
+from services.api.routing import LongNumber, Pages, maybe_equipment_id
+
+router = APIRouter(prefix="/alarms", tags=["alarms"])
+
+_COMMAND: Final[dict[int | str, dict[str, Any]]] = {
+    200: examples(done=OUTCOME),
+    **responses("not-found", "conflict"),
+}
+
+
+@router.get(
+    "",
+    summary="Alarms, newest change first",
+    responses={200: examples(alarms={"items": [ALARM], "next": None}), **responses("not-found", "invalid-cursor")},
+)
+async def list_alarms(
+    session: Reading,
+    paging: Pages,
+    state: Annotated[list[AlarmState] | None, Query(description="Any of these states")] = None,
+    standing: Annotated[bool | None, Query(description="True: not normal; false: normal")] = None,
+    priority: Annotated[list[Priority] | None, Query(description="Any of these priorities")] = None,
+    concern: Concern | None = None,
+    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    grouped: Annotated[
+        bool | None,
+        Query(
+            description="True: only those that stand for themselves, with `consequences`; false: only consequences"
+        ),
+    ] = None,
+) -> Page[Alarm]:
+    """Without filters: every alarm there ever was, once. A trip's flood is one alarm with `grouped=true`."""
+    after_at, after_id = paging.after(session, 2)
+    rows = await service.page(
+        session.db,
+        paging.count,
+        state=[s.value for s in state] if state else None,
+        standing=standing,
+        priority=[p.value for p in priority] if priority else None,
+        concern=concern.value if concern else None,
+        equipment=await maybe_equipment_id(session.db, equipment),
+        first_out=grouped,
+        after_at=after_at,
+        after_id=after_id,
+    )
+    kept, following = paging.cut(session, rows, lambda row: (row["changed_at"].isoformat(), row["id"]))
+    return Page(items=[service.alarm_of(row) for row in kept], next=following)
+
+
+@router.get("/{alarm}", summary="One alarm", responses={200: examples(alarm=ALARM), **responses("not-found")})
+async def show_alarm(session: Reading, alarm: LongNumber) -> Alarm:
+    """With everything that follows from it, and the commands its state allows."""
+    return await service.show(session.db, alarm)
+
+
+@router.get(
+    "/{alarm}/journal",
+    summary="What happened to an alarm, newest first",
+    responses={200: examples(journal={"items": [ENTRY], "next": None}), **responses("not-found", "invalid-cursor")},
+)
+async def alarm_journal(session: Reading, alarm: LongNumber, paging: Pages) -> Page[JournalEntry]:
+    """Every transition: who or what, when, why. Nothing is ever changed or removed here."""
+    (after,) = paging.after(session, 1)
+    rows = await service.journal(session.db, alarm, after, paging.count)
+    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
+    return Page(items=[service.entry_of(row) for row in kept], next=following)
+
+
+@router.post("/{alarm}/acknowledge", summary="Somebody has seen it", responses=_COMMAND)
+async def acknowledge_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+    """An active alarm stays, acknowledged; one that has returned to normal goes."""
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.ACKNOWLEDGE, _comment(body))
+
+
+@router.post("/{alarm}/shelve", summary="Silence it for a while", responses=_COMMAND)
+async def shelve_alarm(session: Operating, alarm: LongNumber, body: Shelve) -> Outcome:
+    """Until a time or for some minutes, with a reason; shelving again moves the end. When the time is over it speaks
+    again if it holds."""
+    until = service.shelf_end(body, service.now())
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.SHELVE, body.reason, until)
+
+
+@router.post("/{alarm}/unshelve", summary="Take it off the shelf", responses=_COMMAND)
+async def unshelve_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+    """Acknowledged if the condition holds (who does this knows of it), else normal."""
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.UNSHELVE, _comment(body))
+
+
+@router.post("/{alarm}/reset", summary="Reset a latched alarm", responses=_COMMAND)
+async def reset_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+    """Only where it is latched, acknowledged, and its condition has gone."""
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.RESET, _comment(body))
+
+
+@router.post("/{alarm}/remove-from-service", summary="Take it out of service", responses=_COMMAND)
+async def remove_alarm_from_service(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+    """It follows its condition silently until somebody returns it."""
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.REMOVE_FROM_SERVICE, _comment(body))
+
+
+@router.post("/{alarm}/return-to-service", summary="Return it to service", responses=_COMMAND)
+async def return_alarm_to_service(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+    """It speaks at once if its condition holds."""
+    return await service.command(session.db, session.principal, alarm, AlarmEvent.RETURN_TO_SERVICE, _comment(body))
+
+
+def _comment(body: Command | None) -> str:
+    return body.comment if body else ""

@@ -1,0 +1,119 @@
+"""The app: rooms put together, and nothing decided here but their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+import services.alarms.routes
+import services.lifecycle_health.routes
+import services.notifications.routes
+import services.telemetry.routes
+import services.tenancy.routes
+from services.api import errors, operations
+from services.api.background import run_background
+from services.api.metrics import Measure
+from services.api.middleware import BodyLimit, Envelope
+from services.api.parameters import refuse_unknown
+from services.api.settings import ApiSettings
+from services.api.state import AppState, TypeParser
+
+_DESCRIPTION = """
+Machines, what they measure, how they are, and what alarms about them want doing.
+
+* Every request carries an API key: `Authorization: Bearer sv_…`. What is not yours is `404`, as if it did not exist.
+* Refusals are problem documents (RFC 9457); their kinds are listed on `/docs`.
+* Lists come in pages: give `next` of one page as `cursor` for the following one.
+* Times come out as ISO 8601 in UTC (`Z`); in requests they may also be epoch milliseconds.
+"""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state: AppState = app.state.servitize
+    state.loop = asyncio.get_running_loop()
+    await state.database.open()
+    await state.database.refuse_unbound()
+    background = asyncio.create_task(run_background(state), name="api-background")
+    try:
+        yield
+    finally:
+        state.bell.close()
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
+        await state.database.close()
+
+
+def _v1() -> APIRouter:
+    router = APIRouter(
+        prefix="/v1", responses=errors.responses("unauthenticated", "forbidden", "validation", "unavailable")
+    )
+    for room in (
+        services.tenancy,
+        services.telemetry,
+        services.lifecycle_health,
+        services.alarms,
+        services.notifications,
+    ):
+        router.include_router(room.routes.router)
+    return router
+
+
+def create_app(settings: ApiSettings, parse_type: TypeParser) -> FastAPI:
+    """An ASGI app. Its lifespan opens the database pool and starts numbering of events, shelf timers and streams.
+
+    ``parse_type`` makes an equipment type of its document, for registering equipment. The app starts without a database
+    too and says so on ``/readyz``. Nothing here depends on what a former process remembered.
+    """
+    app = FastAPI(
+        title="servitize",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        dependencies=[Depends(refuse_unknown)],
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    app.state.servitize = AppState(settings, parse_type)
+    errors.install(app)
+    app.include_router(operations.router)
+    app.include_router(_v1())
+    # Outermost last: every answer, refusals of the body limit included, is counted and carries the headers.
+    app.add_middleware(BodyLimit, limit=settings.body_limit)
+    app.add_middleware(Measure, metrics=app.state.servitize.metrics)
+    app.add_middleware(Envelope)
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI with our problem documents in the place of FastAPI's own form of validation errors."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, openapi_version="3.1.0"
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs"))
+    schemas["Problem"] = problem
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            refusal = operation["responses"].get("422")
+            if refusal and "application/json" in refusal.get("content", {}):
+                refusal["content"].pop("application/json")
+                refusal["content"] |= errors.responses("validation")[422]["content"]
+    return document

@@ -1,0 +1,55 @@
+"""The API as a process of its own: uvicorn with a shutdown that ends event streams before it waits for them."""
+
+from __future__ import annotations
+
+import socket
+import types
+
+import uvicorn
+
+from services.api.app import create_app
+from services.api.settings import ApiSettings
+from services.api.state import TypeParser, state_of
+
+
+class Server(uvicorn.Server):
+    """Tells the app that the end is near: an event stream never ends by itself, and uvicorn waits for every answer."""
+
+    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
+        self.say_goodbye()
+        super().handle_exit(sig, frame)
+
+    def say_goodbye(self) -> None:
+        """End the event streams; their clients resume by id elsewhere or later."""
+        state_of(self.config.app).close_streams()
+
+
+def make_server(settings: ApiSettings, parse_type: TypeParser) -> Server:
+    """A server ready to ``run()`` (blocking) or ``await serve()``; not started, nothing bound."""
+    return Server(
+        uvicorn.Config(
+            create_app(settings, parse_type),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(1, round(settings.grace)),
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=16 * 1024,
+            limit_concurrency=1000,
+        )
+    )
+
+
+def run(settings: ApiSettings, parse_type: TypeParser, sockets: list[socket.socket] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, on ``sockets`` that are bound already (no race for a free port) or on
+    ``settings``' address. Requests in flight get ``settings.grace`` seconds; what they did is committed or rolled
+    back.
+
+    Raises ``SystemExit`` when the address cannot be bound or the database role is not the one that isolates tenants.
+    """
+    make_server(settings, parse_type).run(sockets)

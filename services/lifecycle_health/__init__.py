@@ -1,0 +1,1 @@
+"""How is a machine, and why? Health of equipment and components with reasons."""

@@ -1,0 +1,1 @@
+"""Who hears of it: numbered events, and their stream to clients."""

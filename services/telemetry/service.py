@@ -1,0 +1,146 @@
+"""Readings and what surrounds them, out of the database and into the words of the API."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from core import quality
+from core.errors import NotFoundError
+from core.time import SECOND, parse_duration
+from services.api.database import Row, Transaction
+from services.api.errors import ParameterError
+from services.telemetry.model import (
+    DeadLetterDetail,
+    DeadLetterSummary,
+    EquipmentRef,
+    Event,
+    Latest,
+    LatestPoint,
+    PointDetail,
+    Reading,
+)
+
+DEFAULT_WINDOW: Final = timedelta(hours=1)
+_TINY: Final = timedelta(microseconds=1)
+_describe = lru_cache(256)(quality.describe)
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity: None stands for them."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def reading_of(row: Row) -> Reading:
+    return Reading(ts=row["ts"], value=finite(row["value"]), quality=_describe(row["quality"] & 0xFF))
+
+
+async def point(db: Transaction, point_id: int) -> PointDetail:
+    row = await db.row("point", id=point_id)
+    if row is None:
+        raise NotFoundError("there is no such point, or it is not yours to see")
+    return PointDetail.model_validate(
+        {
+            **row,
+            "equipment": EquipmentRef(id=row["equipment_id"], key=row["equipment_key"], name=row["equipment_name"]),
+            "latest": reading_of(row) if row["ts"] is not None else None,
+        }
+    )
+
+
+async def latest(db: Transaction, equipment: EquipmentRef) -> Latest:
+    rows = await db.rows("latest", equipment=equipment.id)
+    items = [
+        LatestPoint.model_validate({**row, "value": finite(row["value"]), "quality": _describe(row["quality"] & 0xFF)})
+        for row in rows
+    ]
+    return Latest(equipment=equipment, items=items)
+
+
+def window(time_from: datetime | None, time_to: datetime | None, newest: Reading | None) -> tuple[datetime, datetime]:
+    """[from, to): what is not given ends just behind the newest reading and begins an hour earlier.
+
+    The newest reading, not the clock: a replay or a machine that was switched off is then shown rather than an empty
+    hour.
+    """
+    end = time_to or (newest.ts + _TINY if newest else None)
+    if end is None:
+        end = (time_from or datetime.fromisoformat("2000-01-01T00:00:00+00:00")) + DEFAULT_WINDOW
+    start = time_from if time_from is not None else end - DEFAULT_WINDOW
+    if start >= end:
+        if time_to is None:
+            return start, start + _TINY
+        raise ParameterError("'from' must be before 'to'", parameter="from")
+    return start, end
+
+
+async def readings(db: Transaction, point_id: int, time_from: datetime, time_to: datetime, count: int) -> list[Row]:
+    return await db.rows("readings", point=point_id, time_from=time_from, time_to=time_to, count=count)
+
+
+async def thinned(db: Transaction, point_id: int, time_from: datetime, time_to: datetime, pixels: int) -> list[Row]:
+    """At most ``pixels`` stored readings that keep first, last, least and greatest of every stretch; bad ones never
+    as extremes."""
+    return await db.rows("readings_thinned", point=point_id, time_from=time_from, time_to=time_to, pixels=pixels)
+
+
+def duration(text: str, parameter: str) -> timedelta:
+    """A positive duration of at most a year out of a query parameter."""
+    micros = parse_duration(text)
+    if not 0 < micros <= 366 * 86_400 * SECOND:
+        raise ParameterError("a duration between a microsecond and a year", parameter=parameter)
+    return timedelta(microseconds=micros)
+
+
+async def gaps(
+    db: Transaction, point_id: int, span: tuple[datetime, datetime], longest: timedelta, after: str | None, count: int
+) -> list[Row]:
+    """Rows (gap_from, gap_to) in order of time; ``after``: begin behind the gap that began then."""
+    return await db.rows(
+        "gaps", point=point_id, time_from=span[0], time_to=span[1], longest=longest, after=after, count=count
+    )
+
+
+def event_of(row: Row) -> Event:
+    return Event.model_validate(
+        {**row, "equipment": EquipmentRef(id=row["equipment_id"], key=row["equipment_key"], name=row["equipment_name"])}
+    )
+
+
+_NO_FILTER: Final[dict[str, Any]] = dict.fromkeys(("id", "reason", "equipment", "after"))
+
+
+async def dead_letters(db: Transaction, count: int, **filters: Any) -> list[Row]:
+    return await db.rows("dead_letters", **{**_NO_FILTER, **filters, "count": count})
+
+
+def dead_letter_of(row: Row) -> DeadLetterSummary:
+    return DeadLetterSummary.model_validate(row)
+
+
+async def dead_letter(db: Transaction, letter_id: int) -> DeadLetterDetail:
+    rows: Sequence[Row] = await dead_letters(db, 1, id=letter_id)
+    if not rows:
+        raise NotFoundError("there is no such dead letter, or it is not yours to see")
+    payload = bytes(rows[0]["payload"])
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        text = None
+    return DeadLetterDetail.model_validate(
+        {**rows[0], "payload_text": text, "payload_base64": base64.b64encode(payload).decode()}
+    )
+
+
+async def request_replay(db: Transaction, letter_id: int, who: str) -> datetime:
+    """When the replay was asked for first.
+
+    The process that holds the broker publishes it, see ``servitize.take_replays``.
+    """
+    asked = await db.value("request_replay", letter=letter_id, who=who)
+    assert isinstance(asked, datetime)
+    return asked

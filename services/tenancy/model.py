@@ -1,0 +1,155 @@
+"""Answers and requests about tenants, sites, types, equipment, devices and grants."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from services.api.moments import Moment
+from services.api.parameters import Answer, Strict
+
+Status = Literal["approved", "pending", "retired"]
+Rights = Literal["read", "operate", "manage"]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EquipmentKey = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/+#\x00-\x1f\x7f]+$")]
+"""It stands in MQTT topics and URLs."""
+
+
+class TenantRef(Answer):
+    key: str
+    name: str
+
+
+class KeyInfo(Answer):
+    prefix: str
+    name: str
+    scopes: list[str]
+    role: str
+    expires_at: Moment | None
+
+
+class Me(Answer):
+    """Who the key says you are."""
+
+    tenant: TenantRef
+    api_key: KeyInfo
+
+
+class Site(Answer):
+    key: str
+    name: str
+    timezone: str
+    equipment: int = Field(description="Equipment at the site that you see")
+
+
+class TypeSummary(Answer):
+    key: str
+    name: str
+    version: int
+    revision: int = Field(description="Counts published documents of this key")
+
+
+class TypeDetail(TypeSummary):
+    document: dict[str, Any] = Field(description="The type as published: components, points, states, limits")
+
+
+class AlarmCounts(Answer):
+    """Alarms that stand (not normal), by priority; consequences under a first-out are not counted."""
+
+    urgent: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+
+
+class EquipmentSummary(Answer):
+    id: int
+    key: str
+    name: str
+    serial: str | None
+    type: str | None
+    site: str | None
+    tenant: str = Field(description="Whose it is")
+    rights: Rights = Field(description="What your tenant may do with it")
+    status: Status
+    state: str | None = Field(description="Operating state; null before the first")
+    state_since: Moment | None
+    health: float | None = Field(description="0 (gone) to 100 (as new); null where unknown")
+    last_reading_at: Moment | None
+    alarms: AlarmCounts
+
+
+class PointSummary(Answer):
+    id: int
+    key: str
+    unit: str = Field(description="UCUM")
+    kind: Literal["measured", "derived"]
+    description: str
+
+
+class ComponentNode(Answer):
+    key: str
+    name: str
+    criticality: float
+    health: float | None
+    points: list[PointSummary]
+
+
+class EquipmentTree(EquipmentSummary):
+    commissioned_at: Moment | None
+    registered_at: Moment
+    attributes: dict[str, Any]
+    components: list[ComponentNode]
+    points: list[PointSummary] = Field(description="Points that belong to no component")
+
+
+class RegisterEquipment(Strict):
+    key: EquipmentKey
+    type: Text
+    name: Text | None = Field(None, description="The key, if not given")
+    serial: Text | None = None
+    site: Text | None = Field(None, description="Key of one of your sites")
+
+
+class ChangeEquipment(Strict):
+    """Only what is given changes. Approving needs a type, given here or before."""
+
+    name: Text | None = None
+    serial: Text | None = None
+    site: Text | None = None
+    type: Text | None = None
+    status: Literal["approved", "retired"] | None = Field(None, description="`approved` also brings a retired one back")
+
+
+class Device(Answer):
+    """Something that may publish over MQTT. Passwords are made by `servitize device add`, where the broker is."""
+
+    id: int
+    client_id: str
+    username: str
+    equipment: str | None = Field(description="What it may publish for; null: a gateway for any of yours")
+    created_at: Moment
+    rotated_at: Moment | None
+    revoked_at: Moment | None
+
+
+class Grant(Answer):
+    """Another organisation's right to an equipment: yours to theirs, or theirs to yours."""
+
+    id: int
+    equipment_id: int
+    equipment: str
+    owner: str
+    tenant: str = Field(description="Who may")
+    rights: Rights
+    given: bool = Field(description="True: you gave it; false: you got it")
+    valid_from: Moment
+    valid_until: Moment | None
+
+
+class NewGrant(Strict):
+    equipment: Text = Field(description="Number or key of one of your own")
+    tenant: Text
+    rights: Rights
+    valid_until: Moment | None = None

@@ -1,0 +1,217 @@
+"""`/v1/me`, `/v1/sites`, `/v1/types`, `/v1/equipment`, `/v1/devices`, `/v1/grants`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from services.api.auth import Managing, Reading
+from services.api.errors import responses
+from services.api.etag import answer_tagged
+from services.api.pagination import Page
+from services.api.parameters import examples
+from services.api.routing import EquipmentRef, Number, Pages, equipment_id, maybe_equipment_id, plain
+from services.tenancy import service
+from services.tenancy.examples import DEVICE, EQUIPMENT, GRANT, ME, SITE, TREE, TYPE
+from services.tenancy.model import (
+    ChangeEquipment,
+    Device,
+    EquipmentSummary,
+    EquipmentTree,
+    Grant,
+    Me,
+    NewGrant,
+    RegisterEquipment,
+    Site,
+    Status,
+    TypeDetail,
+    TypeSummary,
+)
+
+router = APIRouter(tags=["equipment"])
+
+
+@router.get("/me", summary="Who am I?", responses={200: examples(me=ME)})
+async def show_me(session: Reading) -> Me:
+    """The organisation the key belongs to, and what the key may do."""
+    return await service.me(session.db, session.principal.key_id)
+
+
+@router.get(
+    "/sites",
+    summary="Your sites",
+    responses={200: examples(sites={"items": [SITE], "next": None}), **responses("invalid-cursor")},
+)
+async def list_sites(session: Reading, paging: Pages) -> Page[Site]:
+    """In order of key."""
+    (after,) = paging.after(session, 1)
+    rows = await session.db.rows("sites", after=after, count=paging.count)
+    kept, following = paging.cut(session, rows, lambda row: (row["key"],))
+    return Page(items=[Site.model_validate(row) for row in kept], next=following)
+
+
+@router.get(
+    "/types",
+    summary="Equipment types",
+    responses={200: examples(types={"items": [TYPE], "next": None}), **responses("invalid-cursor")},
+)
+async def list_types(session: Reading, paging: Pages) -> Page[TypeSummary]:
+    """The catalogue's and your own, in order of key."""
+    (after,) = paging.after(session, 1)
+    rows = await session.db.rows("types", after=after, count=paging.count)
+    kept, following = paging.cut(session, rows, lambda row: (row["key"],))
+    return Page(items=[TypeSummary.model_validate(row) for row in kept], next=following)
+
+
+@router.get(
+    "/types/{key}",
+    summary="One type with its document",
+    responses={
+        200: examples(type={**TYPE, "document": {"type": "compressor-train", "components": []}}),
+        304: {"description": "Unchanged since the ETag given in If-None-Match"},
+        **responses("not-found"),
+    },
+    response_model=TypeDetail,
+)
+async def show_type(
+    request: Request, session: Reading, key: Annotated[str, Path(max_length=128, examples=["compressor-train"])]
+) -> Response:
+    """Components, points, states and limits as published. Carries an `ETag`."""
+    found = await service.type_detail(session.db, plain(key))
+    return answer_tagged(request, found, f"{found.key}/{found.revision}")
+
+
+@router.get(
+    "/equipment",
+    summary="Equipment you may see",
+    responses={200: examples(equipment={"items": [EQUIPMENT], "next": None}), **responses("invalid-cursor")},
+)
+async def list_equipment(
+    session: Reading,
+    paging: Pages,
+    site: Annotated[str | None, Query(max_length=128)] = None,
+    type_key: Annotated[str | None, Query(alias="type", max_length=128)] = None,
+    status: Status | None = None,
+    state: Annotated[str | None, Query(max_length=64, description="Operating state, such as `loaded`")] = None,
+    health_below: Annotated[
+        float | None, Query(ge=0, le=100, allow_inf_nan=False, description="Health index under this")
+    ] = None,
+) -> Page[EquipmentSummary]:
+    """Yours and what others granted you, in order of key."""
+    after_key, after_id = paging.after(session, 2)
+    rows = await service.equipment_page(
+        session.db,
+        paging.count,
+        site=None if site is None else plain(site),
+        type=None if type_key is None else plain(type_key),
+        status=status,
+        state=None if state is None else plain(state),
+        health_below=health_below,
+        after_key=after_key,
+        after_id=after_id,
+    )
+    kept, following = paging.cut(session, rows, lambda row: (row["key"], row["id"]))
+    return Page(items=[service.summary_of(row) for row in kept], next=following)
+
+
+@router.post(
+    "/equipment",
+    status_code=201,
+    summary="Register equipment",
+    responses={201: examples(registered=TREE), **responses("invalid-input", "conflict")},
+)
+async def register_equipment(
+    request: Request, response: Response, session: Managing, body: RegisterEquipment
+) -> EquipmentTree:
+    """Of a known type, approved at once, with all the components and points of the type. `Location` leads to it."""
+    new = await service.register(session.db, body, session.app.parse_type)
+    await session.audit("equipment.registered", f"equipment/{new}", key=body.key, type=body.type)
+    response.headers["Location"] = f"/v1/equipment/{new}"
+    return await service.tree(session.db, new)
+
+
+@router.get(
+    "/equipment/{equipment}",
+    summary="One equipment with components and points",
+    responses={200: examples(tree=TREE), **responses("not-found")},
+)
+async def show_equipment(session: Reading, equipment: EquipmentRef) -> EquipmentTree:
+    """By number, or by key."""
+    return await service.tree(session.db, await equipment_id(session.db, equipment))
+
+
+@router.patch(
+    "/equipment/{equipment}",
+    summary="Change, approve or retire equipment",
+    responses={200: examples(changed=TREE), **responses("invalid-input", "not-found", "conflict")},
+)
+async def change_equipment(session: Managing, equipment: EquipmentRef, body: ChangeEquipment) -> EquipmentTree:
+    """Only what is given changes. Retired equipment keeps its history and takes no new readings."""
+    found = await equipment_id(session.db, equipment)
+    await service.change(session.db, found, body, session.app.parse_type)
+    await session.audit("equipment.changed", f"equipment/{found}", **body.model_dump(exclude_none=True))
+    return await service.tree(session.db, found)
+
+
+@router.get(
+    "/devices",
+    summary="Devices that may publish",
+    responses={200: examples(devices={"items": [DEVICE], "next": None}), **responses("invalid-cursor")},
+)
+async def list_devices(session: Managing, paging: Pages) -> Page[Device]:
+    """In order of registration; never a password."""
+    (after,) = paging.after(session, 1)
+    rows = await session.db.rows("devices", after=after, count=paging.count)
+    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
+    return Page(items=[Device.model_validate(row) for row in kept], next=following)
+
+
+@router.get(
+    "/grants",
+    summary="Who else may see what",
+    responses={200: examples(grants={"items": [GRANT], "next": None}), **responses("not-found", "invalid-cursor")},
+)
+async def list_grants(
+    session: Reading,
+    paging: Pages,
+    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    given: Annotated[bool | None, Query(description="True: by you; false: to you")] = None,
+) -> Page[Grant]:
+    """Given and got, with those that are over."""
+    (after,) = paging.after(session, 1)
+    rows = await service.grants(
+        session.db,
+        paging.count,
+        equipment=await maybe_equipment_id(session.db, equipment),
+        given=given,
+        after=after,
+    )
+    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
+    return Page(items=[Grant.model_validate(row) for row in kept], next=following)
+
+
+@router.post(
+    "/grants",
+    status_code=201,
+    summary="Let another organisation see, operate or manage equipment of yours",
+    responses={201: examples(granted=GRANT), **responses("invalid-input", "not-found")},
+)
+async def give_grant(session: Managing, body: NewGrant) -> Grant:
+    """Rights are a ladder: who may manage may operate, who may operate may read."""
+    found = await equipment_id(session.db, body.equipment)
+    new = await service.give(session.db, found, body)
+    await session.audit("grant.given", f"grant/{new.id}", equipment=new.equipment, tenant=new.tenant, rights=new.rights)
+    return new
+
+
+@router.delete(
+    "/grants/{grant}",
+    status_code=204,
+    summary="End a grant now",
+    responses={204: {"description": "It is over"}, **responses("not-found")},
+)
+async def end_grant(session: Managing, grant: Number) -> None:
+    """Its giver and its holder may end it; it stays in the list as a record."""
+    await session.db.row("end_grant", id=grant)
+    await session.audit("grant.ended", f"grant/{grant}")

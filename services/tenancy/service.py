@@ -1,0 +1,157 @@
+"""Tenants' own: who asks, what is registered, who else may see it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from core.errors import NotFoundError
+from services.api.database import Row, Transaction
+from services.api.state import TypeParser
+from services.telemetry.model import EquipmentRef
+from services.tenancy.model import (
+    AlarmCounts,
+    ChangeEquipment,
+    ComponentNode,
+    EquipmentSummary,
+    EquipmentTree,
+    Grant,
+    KeyInfo,
+    Me,
+    NewGrant,
+    PointSummary,
+    RegisterEquipment,
+    TenantRef,
+    TypeDetail,
+)
+
+_NO_FILTER: Final[dict[str, Any]] = dict.fromkeys(
+    ("id", "site", "type", "status", "state", "health_below", "after_key", "after_id")
+)
+
+
+async def me(db: Transaction, key_id: int) -> Me:
+    row = await db.row("me", key=key_id)
+    assert row is not None
+    return Me(tenant=TenantRef(key=row["tenant_key"], name=row["tenant_name"]), api_key=KeyInfo.model_validate(row))
+
+
+async def type_detail(db: Transaction, key: str) -> TypeDetail:
+    row = await db.row("type", key=key)
+    if row is None:
+        raise NotFoundError("there is no such type, or it is not yours to see")
+    return TypeDetail.model_validate(row)
+
+
+async def equipment_page(db: Transaction, count: int, **filters: Any) -> list[Row]:
+    """Rows of equipment in order of key.
+
+    ``filters``: parameters of the statement ``equipment``; those left out do not filter.
+    """
+    return await db.rows("equipment", **{**_NO_FILTER, **filters, "count": count})
+
+
+def summary_of(row: Row) -> EquipmentSummary:
+    return EquipmentSummary.model_validate({**row, "alarms": AlarmCounts.model_validate(row)})
+
+
+async def equipment_ref(db: Transaction, equipment: int) -> EquipmentRef:
+    """Number, key and name of equipment that is visible (its number came out of this transaction)."""
+    row = await db.row("equipment_ref", id=equipment)
+    if row is None:
+        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    return EquipmentRef.model_validate(row)
+
+
+async def tree(db: Transaction, equipment: int) -> EquipmentTree:
+    """An equipment with its components and points."""
+    rows = await equipment_page(db, 1, id=equipment)
+    if not rows:
+        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    of_component: dict[int | None, list[PointSummary]] = {}
+    for row in await db.rows("points_of", equipment=equipment):
+        of_component.setdefault(row["component_id"], []).append(PointSummary.model_validate(row))
+    components = [
+        ComponentNode.model_validate({**row, "points": of_component.get(row["id"], [])})
+        for row in await db.rows("components", equipment=equipment)
+    ]
+    return EquipmentTree.model_validate(
+        {
+            **rows[0],
+            "alarms": AlarmCounts.model_validate(rows[0]),
+            "components": components,
+            "points": of_component.get(None, []),
+        }
+    )
+
+
+async def _fit(db: Transaction, equipment: int, type_key: str, parse: TypeParser) -> None:
+    """Give the equipment the components and points of its type."""
+    document = (await type_detail(db, type_key)).document
+    type_ = parse(document)
+    components = [
+        {"key": key, "name": name, "criticality": d.criticality, "item_class": d.item_class, "position": n}
+        for n, (key, name, d) in enumerate(type_.component_instances())
+    ]
+    points = []
+    for instance in type_.point_instances():
+        definition = instance.definition
+        low, high = definition.range or (None, None)
+        points.append(
+            {
+                "key": instance.key,
+                "component": instance.component,
+                "unit": definition.unit,
+                "kind": definition.kind.value,
+                "description": definition.description.format_map(instance.binding),
+                "range_low": low,
+                "range_high": high,
+                "position": instance.column,
+            }
+        )
+    await db.row("fit_equipment", id=equipment, components=json.dumps(components), points=json.dumps(points))
+
+
+async def register(db: Transaction, order: RegisterEquipment, parse: TypeParser) -> int:
+    """Number of the new equipment, approved, with all that its type has. Raises conflict where the key is taken."""
+    new = await db.value(
+        "register_equipment",
+        key=order.key,
+        name=order.name,
+        serial=order.serial,
+        type=order.type,
+        site=order.site,
+    )
+    assert isinstance(new, int)
+    await _fit(db, new, order.type, parse)
+    return new
+
+
+async def change(db: Transaction, equipment: int, order: ChangeEquipment, parse: TypeParser) -> None:
+    """Apply what is given. An equipment that is approved gets (again) what its type has."""
+    type_key = await db.value(
+        "change_equipment",
+        id=equipment,
+        name=order.name,
+        serial=order.serial,
+        site=order.site,
+        type=order.type,
+        status=order.status,
+    )
+    if type_key is not None and (order.status == "approved" or order.type is not None):
+        await _fit(db, equipment, type_key, parse)
+
+
+async def grants(db: Transaction, count: int, **filters: Any) -> list[Row]:
+    return await db.rows(
+        "grants", **{**dict.fromkeys(("id", "equipment", "given", "after")), **filters, "count": count}
+    )
+
+
+async def give(db: Transaction, equipment: int, order: NewGrant) -> Grant:
+    """A new grant on equipment of one's own. Raises forbidden for equipment that was itself only granted."""
+    new = await db.value(
+        "give_grant", equipment=equipment, holder=order.tenant, rights=order.rights, until=order.valid_until
+    )
+    rows = await grants(db, 1, id=new)
+    return Grant.model_validate(rows[0])
