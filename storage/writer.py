@@ -205,13 +205,13 @@ class Writer:
             self._copy(connection, direct)
             stored = len(direct)
         if len(slow):
-            fresh, equal, unequal = self._queries.merge_readings(
-                connection,
-                **array_parameters(slow),
-                low=to_datetime(int(slow.ts.min())),
-                high=to_datetime(int(slow.ts.max())),
-            )
+            parameters = array_parameters(slow)
+            fresh = int(self._queries.insert_readings(connection, **parameters))
             stored += fresh
+            if fresh < len(slow):
+                low, high = to_datetime(int(slow.ts.min())), to_datetime(int(slow.ts.max()))
+                equal, unequal = self._queries.settle_readings(connection, **parameters, low=low, high=high)
+                equal -= fresh  # what has just been inserted equals itself
         return stored, equal, unequal
 
     def _copy(self, connection: psycopg.Connection[Any], rows: Rows) -> None:

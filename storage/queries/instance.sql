@@ -95,3 +95,9 @@ SELECT d.id, d.topic, d.payload, d.payload_bytes
 
 -- name: mark_replayed(ids)!
 UPDATE servitize.dead_letter SET replayed_at = now() WHERE id = ANY (:ids::bigint[]);
+
+-- name: clock()$
+SELECT servitize.to_us(clock_timestamp());
+
+-- name: stray_readings()$
+SELECT coalesce(sum(stray_readings), 0)::bigint FROM servitize.partition_alarm;

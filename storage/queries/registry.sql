@@ -42,6 +42,7 @@ SELECT e.id, c.key, c.name, c.criticality, c.item_class, c.n
  CROSS JOIN unnest(:keys::text[], :names::text[], :criticalities::float8[], :classes::text[])
             WITH ORDINALITY AS c (key, name, criticality, item_class, n)
  WHERE e.type_key = :type_key AND (:equipment_id::int IS NULL OR e.id = :equipment_id::int)
+ ORDER BY e.id, c.n
 ON CONFLICT (equipment_id, key) DO UPDATE
    SET name = excluded.name, criticality = excluded.criticality, item_class = excluded.item_class, position = excluded.position
  WHERE (k.name, k.criticality, k.item_class, k.position)
@@ -56,6 +57,7 @@ SELECT e.id, c.id, d.key, d.unit, d.kind, d.description, d.low, d.high, d.n
             WITH ORDINALITY AS d (key, component, unit, kind, description, low, high, n)
   LEFT JOIN servitize.component c ON c.equipment_id = e.id AND c.key = d.component
  WHERE e.type_key = :type_key AND (:equipment_id::int IS NULL OR e.id = :equipment_id::int)
+ ORDER BY e.id, d.n
 ON CONFLICT (equipment_id, key) DO UPDATE
    SET component_id = excluded.component_id, unit = excluded.unit, kind = excluded.kind, description = excluded.description,
        range_low = excluded.range_low, range_high = excluded.range_high, position = excluded.position

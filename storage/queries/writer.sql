@@ -38,28 +38,34 @@ COPY servitize.reading (point_id, ts, value, quality, received_at) FROM STDIN (F
 -- name: copy_latest()!
 COPY (SELECT point_id, ts, value, quality, received_at FROM servitize.latest_reading) TO STDOUT (FORMAT BINARY);
 
--- name: merge_readings(points, times, values, qualities, received, low, high)^
--- Readings whose key may be taken: new ones stored, of unequal ones the winner (storage/merge.py has the same rule; 252: all quality
--- bits but late and receipt_time). Gives stored, equal, unequal. The lateral probe cannot become a scan of the table.
-WITH incoming AS MATERIALIZED (
+-- name: insert_readings(points, times, values, qualities, received)$
+-- Readings whose key may be taken but mostly is not: how many were new.
+WITH stored AS (
+    INSERT INTO servitize.reading (point_id, ts, value, quality, received_at)
     SELECT * FROM unnest(:points::int[], :times::timestamptz[], :values::float8[], :qualities::smallint[], :received::timestamptz[])
-                  AS i (point_id, ts, value, quality, received_at)),
-known AS MATERIALIZED (
-    SELECT i.*, r.quality IS NOT NULL AS taken, r.value AS old_value, r.quality & 252 AS old_quality
-      FROM incoming i
-      LEFT JOIN LATERAL (
+    ON CONFLICT (point_id, ts) DO NOTHING
+    RETURNING 1)
+SELECT count(*) FROM stored;
+
+-- name: settle_readings(points, times, values, qualities, received, low, high)^
+-- Readings whose keys are all taken by now: the winner stands (storage/merge.py has the same rule; 252: all quality bits but
+-- late and receipt_time). Gives how many equal what stood there, and how many do not. The lateral probe cannot become a scan.
+WITH known AS MATERIALIZED (
+    SELECT i.*, r.value AS old_value, r.quality & 252 AS old_quality
+      FROM unnest(:points::int[], :times::timestamptz[], :values::float8[], :qualities::smallint[], :received::timestamptz[])
+           AS i (point_id, ts, value, quality, received_at)
+     CROSS JOIN LATERAL (
            SELECT x.value, x.quality FROM servitize.reading x
-            WHERE x.point_id = i.point_id AND x.ts = i.ts AND x.ts >= :low AND x.ts <= :high LIMIT 1) r ON true),
+            WHERE x.point_id = i.point_id AND x.ts = i.ts AND x.ts >= :low AND x.ts <= :high LIMIT 1) r),
 written AS (
     INSERT INTO servitize.reading AS o (point_id, ts, value, quality, received_at)
     SELECT k.point_id, k.ts, k.value, k.quality, k.received_at FROM known k
-     WHERE NOT k.taken OR (k.quality & 192, k.value, k.quality & 252) > (k.old_quality & 192, k.old_value, k.old_quality)
+     WHERE (k.quality & 192, k.value, k.quality & 252) > (k.old_quality & 192, k.old_value, k.old_quality)
     ON CONFLICT (point_id, ts) DO UPDATE
        SET value = excluded.value, quality = excluded.quality, received_at = excluded.received_at
      WHERE (excluded.quality & 192, excluded.value, excluded.quality & 252) > (o.quality & 192, o.value, o.quality & 252))
-SELECT count(*) FILTER (WHERE NOT taken),
-       count(*) FILTER (WHERE taken AND (value, quality & 252) IS NOT DISTINCT FROM (old_value, old_quality)),
-       count(*) FILTER (WHERE taken AND (value, quality & 252) IS DISTINCT FROM (old_value, old_quality))
+SELECT count(*) FILTER (WHERE (value, quality & 252) IS NOT DISTINCT FROM (old_value, old_quality)),
+       count(*) FILTER (WHERE (value, quality & 252) IS DISTINCT FROM (old_value, old_quality))
   FROM known;
 
 -- name: flush_latest(points, times, values, qualities, received)!

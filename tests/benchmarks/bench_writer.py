@@ -1,6 +1,7 @@
 """How fast readings reach the tables, and what they cost: the writer alone, 10,000 points, batches of 5,000.
 
-``python -m pytest tests/benchmarks/bench_writer.py -s``. Processor time is that of this process plus that of the writer's
+``python -m pytest tests/benchmarks/bench_writer.py -s``. Processor time is that of this process plus that of the
+writer's
 PostgreSQL backend (from /proc, where there is one).
 """
 
@@ -11,17 +12,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from core.outcome import CommitUnit, Outcome
 from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import SECOND
+from storage.migrate import WRITER
 from storage.writer import Writer
-from tests.integration.storage.helpers import WRITER, Store
+from tests.integration.storage.helpers import Store
 
 POINTS = 10_000
 BATCH = 5_000
+READINGS = 1_000_000
 START = 1_767_225_600 * SECOND
 
 
@@ -40,20 +42,18 @@ def batch(number: int, rng: np.random.Generator, late: float) -> TelemetryBatch:
     point = np.arange(half * BATCH, (half + 1) * BATCH, dtype=np.int32) + 1
     ts = np.full(BATCH, START + (number // 2) * SECOND) + np.arange(BATCH)
     behind = rng.random(BATCH) < late
-    ts = np.where(behind, ts - rng.integers(1, 50, BATCH) * SECOND + 1, ts)
+    ts = np.where(behind, ts - rng.integers(1, 50 * SECOND, BATCH), ts)
     return TelemetryBatch(point, ts, rng.normal(size=BATCH), np.full(BATCH, 0xC0, np.uint8), START + number)
 
 
 @pytest.mark.parametrize(("late", "per_commit"), [(0.0, 1), (0.0, 4), (0.01, 1), (0.5, 1)])
-def test_thousand_rows_per_second(store: Store, late: float, per_commit: int, readings: int = 1_000_000) -> None:
-    with psycopg.connect(store.dsn) as owner:
-        owner.execute("SET ROLE servitize_owner")
-        owner.execute("ALTER TABLE servitize.latest_reading SET (autovacuum_enabled = true)")
+def test_thousand_rows_per_second(durable_store: Store, late: float, per_commit: int) -> None:
     rng = np.random.default_rng(1)
-    writer = Writer(store.login(WRITER))
+    writer = Writer(durable_store.login(WRITER))
     position = writer.acquire("bench")
+    assert writer._connection is not None
     pid = writer._connection.info.backend_pid
-    commits, offset = readings // BATCH // per_commit, 0
+    commits, offset = READINGS // BATCH // per_commit, 0
     journal = os.urandom(BATCH * 8)
     cpu, backend, begin, longest = time.process_time(), backend_seconds(pid), time.perf_counter(), 0.0
     for _ in range(commits):
