@@ -121,27 +121,21 @@ class Fleet(ABC):
 
     def advance(self, periods: int) -> Frames:
         """The next ``periods`` frames of all units."""
-        parts: list[Frames] = []
-        wanted = periods
-        while wanted > 0:
+        shape = (periods, self.units, len(self.CHANNELS))
+        frames = Frames(np.empty(periods, np.int64), np.empty(shape), np.empty(shape, np.bool_))
+        done = 0
+        while done < periods:
+            if self._ready is None or not len(self._ready.ts):
+                self._ready = self._block()
             ready = self._ready
-            if ready is None or not len(ready.ts):
-                ready = self._block()
-            take = min(wanted, len(ready.ts))
-            parts.append(Frames(ready.ts[:take], ready.values[:take], ready.quality_bad[:take]))
+            take = min(periods - done, len(ready.ts))
+            into = slice(done, done + take)
+            frames.ts[into], frames.values[into] = ready.ts[:take], ready.values[:take]
+            frames.quality_bad[into] = ready.quality_bad[:take]
             self._ready = Frames(ready.ts[take:], ready.values[take:], ready.quality_bad[take:])
             self._given += take
-            wanted -= take
-        if len(parts) == 1:
-            return parts[0]
-        shape = (0, self.units, len(self.CHANNELS))
-        if not parts:
-            return Frames(np.empty(0, np.int64), np.empty(shape), np.empty(shape, np.bool_))
-        return Frames(
-            np.concatenate([part.ts for part in parts]),
-            np.concatenate([part.values for part in parts]),
-            np.concatenate([part.quality_bad for part in parts]),
-        )
+            done += take
+        return frames
 
     def truth(self) -> list[Truth]:
         """The ground-truth log: every planned fault, those still to come with severity 0."""

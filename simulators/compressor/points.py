@@ -180,7 +180,7 @@ FAULTS: Final = with_instrument_faults(
             "the oil cooler's UA falls evenly to what the site's mean temperature just allows, then on",
             "cooler valve at 100 % with the machine loaded (supply temperature no longer held)",
             ("lube_oil.cooler",),
-            ("lube_oil", *_JOURNALS, "compressor.thrust", "gearbox"),
+            ("lube_oil", "lube_oil.filter", *_JOURNALS, "compressor.thrust", "gearbox"),
         ),
         Fault(
             "wiped_pad",

@@ -323,11 +323,11 @@ class MetroTrainFleet(Fleet):
         cabins, duties = np.empty_like(capacity), np.empty_like(capacity)
         for k in range(self._n):
             error = cabin - wanted[k][:, None]
-            integral = np.clip(integral + 0.0004 * dt * error, -0.6, 1.0) * on[k]
-            duty = np.clip(0.25 * error + integral, -0.6, 1.0) * on[k]
+            integral = np.minimum(np.maximum(integral + 0.0004 * dt * error, -0.6), 1.0) * on[k]
+            duty = np.minimum(np.maximum(0.25 * error + integral, -0.6), 1.0) * on[k]
             flow = physics.CABIN_LOSS * (local[k][:, None] - cabin) + gains_kw[k]
             # 0.6 of full power heats: resistors do not depend on the charge
-            drawn = np.where(duty > 0.0, duty * capacity[k], duty * physics.COOLING)
+            drawn = duty * np.where(duty > 0.0, capacity[k], physics.COOLING)
             cabin = cabin + (flow - drawn) * (dt / physics.CABIN_CAPACITY)
             cabins[k], duties[k] = cabin, duty
         self._state["cabin"], self._state["integral"] = cabin, integral

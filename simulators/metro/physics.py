@@ -93,19 +93,37 @@ def air_course(
     dryer, ``taken`` and ``leak`` (Cℓ) [n, units] in m³/min, ``enabled`` [n, units]. Hysteresis: on below 7.5 (second
     7.0), off above 9.0. Returns pressure [n, units] and running [n, 2, units] after each step.
     """
-    n = len(taken)
-    course = np.empty(taken.shape)
-    ran = np.empty((n, *running.shape), dtype=np.bool_)
-    call = np.array([[7.5], [7.0]])
     per_step = P0 / volume * dt_s / 60.0
-    inflow, loss = delivery * per_step, leak * per_step
-    outflow = taken * per_step + loss * P0
-    for k in range(n):
-        running = (running & (pressure < 9.0)) | (pressure < call)
-        running &= enabled[k]
-        gained = inflow[k] * running
-        pressure = pressure + (gained[0] + gained[1] - outflow[k] - loss[k] * pressure)
-        np.maximum(pressure, 0.0, out=pressure)
-        course[k] = pressure
-        ran[k] = running
+    course = np.empty(taken.shape)
+    ran = np.empty((len(taken), *running.shape), dtype=np.bool_)
+    gains, losses = delivery * per_step, leak * per_step
+    outflows = taken * per_step + losses * P0
+    # Hysteresis makes each second depend on the one before, and there are few trains: plain floats beat arrays here.
+    for unit in range(taken.shape[1]):
+        p, first, second = float(pressure[unit]), bool(running[0, unit]), bool(running[1, unit])
+        levels: list[float] = []
+        lead: list[bool] = []
+        backup: list[bool] = []
+        for (one, two), outflow, loss, live in zip(
+            gains[:, :, unit].tolist(),
+            outflows[:, unit].tolist(),
+            losses[:, unit].tolist(),
+            enabled[:, unit].tolist(),
+            strict=True,
+        ):
+            first = live and (p < 9.0 if first else p < 7.5)
+            second = live and (p < 9.0 if second else p < 7.0)
+            p -= outflow + loss * p
+            if first:
+                p += one
+            if second:
+                p += two
+            if p < 0.0:
+                p = 0.0
+            levels.append(p)
+            lead.append(first)
+            backup.append(second)
+        course[:, unit] = levels
+        ran[:, 0, unit] = lead
+        ran[:, 1, unit] = backup
     return course, ran

@@ -18,7 +18,7 @@ def compressors():
 
 @pytest.fixture(scope="module")
 def trains():
-    fleet = MetroTrainFleet(range(3), START)
+    fleet = MetroTrainFleet(range(2), START)
     return fleet, fleet.advance(WEEK)
 
 
@@ -60,7 +60,8 @@ def loaded(fleet, frames):
     ],
 )
 def test_compressor_under_load(compressors, key, low, high):
-    values = point(*compressors, key)[loaded(*compressors)]
+    fleet, frames = compressors
+    values = point(fleet, frames, key)[loaded(fleet, frames)]
     assert low <= values.min()
     assert values.max() <= high
 
@@ -74,13 +75,11 @@ def test_compressor_metal_is_where_the_sheet_says_at_full_load(compressors):
 def test_efficiency_can_be_judged_from_the_published_points(compressors):
     fleet, frames = compressors
     mask = loaded(*compressors)
-    rise = np.log(
-        point(fleet, frames, "process.discharge_pressure") / point(fleet, frames, "process.suction_pressure"),
-        where=mask,
+    p1, p2, t1, t2 = (
+        point(fleet, frames, f"process.{name}")[mask]
+        for name in ("suction_pressure", "discharge_pressure", "suction_temperature", "discharge_temperature")
     )
-    hot = point(fleet, frames, "process.discharge_temperature") + 273.15
-    cold = point(fleet, frames, "process.suction_temperature") + 273.15
-    eta = (0.4 / 1.4 * rise / np.log(hot / cold, where=mask))[mask]
+    eta = 0.4 / 1.4 * np.log(p2 / p1) / np.log((t2 + 273.15) / (t1 + 273.15))
     assert 0.76 < np.median(eta) < 0.84
 
 
@@ -109,15 +108,16 @@ def test_a_start_crosses_the_critical_within_seconds(compressors):
     ("key", "low", "high"),
     [
         ("car1.air_supply.reservoir_pressure", 6.9, 9.2),
-        ("car2.converter.temperature", 0, 80),
-        ("car4.bogie1.disc_temperature", 0, 140),
+        ("car2.converter.temperature", -15, 80),
+        ("car4.bogie1.disc_temperature", -15, 140),
         ("car1.hvac.interior_temperature", 14, 30),
         ("car1.doors.peak_current", 2.0, 3.3),
         ("car1.doors.closing_time", 3.05, 3.35),
     ],
 )
 def test_train_on_the_line(trains, key, low, high):
-    values = point(*trains, key)[point(*trains, "train.mode") == 2]
+    fleet, frames = trains
+    values = point(fleet, frames, key)[point(fleet, frames, "train.mode") == 2]
     assert low <= values.min()
     assert values.max() <= high
 

@@ -35,7 +35,7 @@ def test_the_same_seed_draws_the_same_plan():
 
 def test_two_faults_of_a_unit_keep_apart():
     for seed in range(20):
-        touched = {}
+        touched: dict[int, set[str]] = {}
         for p in plan(CompressorTrainFleet, seed, 3):
             fault = CompressorTrainFleet.FAULTS[p.mode]
             mine = {p.component, *fault.shows_on}
