@@ -72,6 +72,16 @@ def clip(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     return np.minimum(np.maximum(x, low), high)
 
 
+def sin_deg(degrees: FloatArray) -> FloatArray:
+    """Sine of an angle in degrees; with :func:`cos_deg` a vibration vector's parts, which can be averaged and compared."""
+    return np.sin(np.deg2rad(degrees))
+
+
+def cos_deg(degrees: FloatArray) -> FloatArray:
+    """Cosine of an angle in degrees."""
+    return np.cos(np.deg2rad(degrees))
+
+
 def viscosity(celsius: FloatArray, a: float = 9.531, b: float = 3.747) -> FloatArray:
     """Kinematic viscosity of an oil in cSt (ASTM D341, Walther): log10 log10(ν + 0.7) = a − b·log10(T/K); ISO VG 32 as it stands.
 
