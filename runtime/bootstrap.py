@@ -1,0 +1,120 @@
+"""The one place that wires: rooms that must not know each other get each other's parts here, as core objects.
+
+Types are documents in the database and objects in the core; ``models`` reads them, ``storage`` keeps them, and neither
+imports the other: :func:`parse_type` is handed over. So is everything else below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from core.equipment import EquipmentType
+from core.errors import NotFoundError, TypeDefinitionError
+from runtime.endpoints import Endpoints
+from runtime.local.paths import DataDirectory
+from runtime.local.postgres import LocalPostgres
+
+FIRST_TENANT: Final = "main"
+SCOPES: Final = ("read", "operate", "manage")
+OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
+
+
+# -- database ----------------------------------------------------------------------------------------------------------
+
+
+def prepare_database(postgres: LocalPostgres) -> str:
+    """Bring the schema up to date and give our logins their passwords; what was done, in words."""
+    from storage.migrate import migrate
+
+    applied = migrate(postgres.dsn(), {role: postgres.password(role) for role in (WRITER, API)})
+    return f"{len(applied)} migrations applied" if applied else "up to date"
+
+
+def database_logins(postgres: LocalPostgres) -> dict[str, str]:
+    """Connection strings by role: ``owner``, ``servitize_writer``, ``servitize_api``."""
+    return {OWNER: postgres.dsn(), WRITER: postgres.dsn(WRITER), API: postgres.dsn(API)}
+
+
+def with_databases(data: DataDirectory, postgres: LocalPostgres) -> Endpoints:
+    """Endpoints of an instance of which only the database runs; not written anywhere."""
+    del data
+    return Endpoints(databases=database_logins(postgres))
+
+
+# -- contents ----------------------------------------------------------------------------------------------------------
+
+
+def parse_type(document: Mapping[str, Any]) -> EquipmentType:
+    """A type's document as the core knows it; raises :class:`~core.errors.TypeDefinitionError`."""
+    from models.types import from_document
+
+    return from_document(document)
+
+
+def read_type(file: Path) -> tuple[EquipmentType, Mapping[str, Any]]:
+    """A type's file as the core knows it and as it is stored; raises :class:`~core.errors.TypeDefinitionError` with all
+    that is wrong with it."""
+    from models.types import check_type, load_type, to_document
+
+    problems = check_type(file)
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise TypeDefinitionError(
+            f"{file} has {count}:\n{listed}", hint="the language of types: docs/how-to/write-a-type.md"
+        )
+    type_ = load_type(file)
+    return type_, to_document(type_)
+
+
+def first_contents(data: DataDirectory, endpoints: Endpoints) -> str:
+    """Publish the catalogue's types and make a first tenant with a key; idempotent. What was done, in words."""
+    from models.types import catalog, to_document
+    from storage import admin
+
+    with psycopg.connect(endpoints.databases[OWNER]) as connection:
+        published = [
+            key
+            for key, type_ in catalog().items()
+            if admin.publish_type(connection, type_, to_document(type_)) is not None
+        ]
+        if admin.tenant_id(connection, FIRST_TENANT) is None:
+            admin.create_tenant(connection, FIRST_TENANT, "Main")
+    ensure_api_key(data, endpoints, FIRST_TENANT)
+    return f"published {', '.join(published)}" if published else "nothing new"
+
+
+def ensure_api_key(data: DataDirectory, endpoints: Endpoints, slug: str) -> str:
+    """The key of our own that opens a tenant's API, made once and kept 0600 in the data directory."""
+    from storage import admin
+
+    path = data.directory("secrets") / f"api-key-{slug}"
+    if path.exists():
+        return path.read_text().strip()
+    with psycopg.connect(endpoints.databases[OWNER]) as connection:
+        tenant = admin.tenant_id(connection, slug)
+        if tenant is None:
+            raise NotFoundError(f"there is no tenant {slug!r}", hint="servitize tenant list")
+        key = admin.create_api_key(
+            connection, tenant, "made at start, kept in the data directory", scopes=SCOPES, role="admin"
+        )
+        data.write_private(path, key.text)
+    return key.text
+
+
+def load_type(connection: psycopg.Connection[Any], key: str) -> EquipmentType:
+    """A published type by key, or :class:`~core.errors.NotFoundError` naming those there are."""
+    from storage.queries import load
+
+    queries = load("registry")
+    found = queries.type_document(connection, key=key)
+    if found is None:
+        known = ", ".join(row[0] for row in queries.types(connection)) or "none"
+        raise NotFoundError(
+            f"there is no type {key!r} (known: {known})", hint="look at `servitize types list`, or add your own YAML"
+        )
+    return parse_type(found[1])

@@ -1,0 +1,37 @@
+"""The tree of commands. Each module holds a few; help texts teach with an example."""
+
+from __future__ import annotations
+
+import typer
+
+from runtime.cli import deadletter, demo, device, instance, keys, profile, registry, replay, types
+
+app = typer.Typer(
+    name="servitize",
+    help="Telemetry from machines in, maintenance decisions out.\n\n"
+    "\b\nFirst steps:\n"
+    "  servitize demo --seconds 90     a simulated fleet that goes wrong, and whether it was noticed\n"
+    "  servitize up --detach           database, broker, ingest and API on this machine\n"
+    "  servitize device add press-7 --type compressor-train\n"
+    "  servitize doctor                what was found, what is used, what is missing",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command()(demo.demo)
+app.command()(instance.up)
+app.command()(instance.down)
+app.command()(instance.status)
+app.command()(instance.doctor)
+app.add_typer(device.app, name="device")
+app.add_typer(registry.equipment, name="equipment")
+app.add_typer(registry.tenant, name="tenant")
+app.add_typer(keys.app, name="key")
+app.add_typer(types.app, name="types")
+app.add_typer(profile.app, name="profile")
+app.add_typer(deadletter.app, name="deadletter")
+app.command()(replay.replay)
+app.add_typer(replay.evaluate, name="evaluate")
+app.command()(instance.migrate)

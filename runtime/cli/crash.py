@@ -1,0 +1,50 @@
+"""Where the traceback of an unexpected error goes, so that it is not lost and nobody has to look at it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def write_crash_file(error: BaseException, arguments: Sequence[str]) -> Path:
+    """A file with traceback, versions and the command (values of secrets are never on a command line)."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"servitize-crash-{stamp}-{os.getpid()}.log"
+    text = "\n".join(
+        [
+            f"servitize {' '.join(arguments)}",
+            f"Python {sys.version}",
+            platform.platform(),
+            "",
+            "".join(traceback.format_exception(error)),
+        ]
+    )
+    for directory in (_logs(), Path(tempfile.gettempdir())):
+        if directory is None:
+            continue
+        path = directory / name
+        try:
+            path.write_text(text)
+        except OSError:
+            continue
+        path.chmod(0o600)
+        return path
+    return Path("(nowhere: no directory could be written)")
+
+
+def _logs() -> Path | None:
+    """The logs of the data directory that the environment names, if it exists already."""
+    from runtime.local.accounts import service_account
+    from runtime.local.paths import default_home
+
+    try:
+        directory = default_home(os.environ, service_account()) / "logs"
+    except Exception:  # the error to be written matters more than where it goes
+        return None
+    return directory if directory.is_dir() else None

@@ -1,0 +1,133 @@
+"""``servitize device``: let a device in, and show what it has to send where."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runtime.cli.groups import group
+from runtime.cli.options import AsJson, Home, TenantSlug, data_directory, print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from runtime.devices import NewDevice
+
+app = group(
+    "Devices: who may send for which equipment.\n\n"
+    "\b\nExample:\n"
+    "  servitize device add press-7 --type compressor-train\n"
+    "prints topic, client id, password (once) and a line to paste that sends a first reading."
+)
+
+
+@app.command()
+def add(
+    equipment: Annotated[str, typer.Argument(help="Key of the equipment; stands in topics and URLs, e.g. press-7.")],
+    type_key: Annotated[str, typer.Option("--type", metavar="TYPE", help="Its type; see `servitize types list`.")],
+    tenant: TenantSlug = "main",
+    site: Annotated[str | None, typer.Option(metavar="SITE", help="Site it stands at; made if missing.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Its name for people.")] = None,
+    serial: Annotated[str | None, typer.Option(metavar="TEXT", help="Serial number.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register an equipment and its device, and print how to send.
+
+    \b
+    Example:
+      servitize device add press-7 --type compressor-train --site hall-2
+    """
+    from runtime import devices
+
+    made = devices.add_device(
+        data_directory(home), equipment=equipment, type_key=type_key, tenant=tenant, site=site, name=name, serial=serial
+    )
+    _show(made, as_json)
+
+
+@app.command()
+def rotate(
+    device: Annotated[str, typer.Argument(help="Client id or equipment key.")],
+    tenant: TenantSlug = "main",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a lost password anew; the old one is refused from now on.
+
+    \b
+    Example:
+      servitize device rotate press-7
+    """
+    from runtime import devices
+
+    _show(devices.rotate_device(data_directory(home), device, tenant), as_json)
+
+
+@app.command()
+def revoke(
+    device: Annotated[str, typer.Argument(help="Client id or equipment key.")],
+    tenant: TenantSlug = "main",
+    home: Home = None,
+) -> None:
+    """Shut a device out at once; the equipment and its history stay.
+
+    \b
+    Example:
+      servitize device revoke press-7
+    """
+    from runtime import devices
+
+    username = devices.revoke_device(data_directory(home), device, tenant)
+    print(f"{username} is shut out. `servitize device rotate {device}` lets it in again with a new password.")
+
+
+@app.command("list")
+def list_devices(
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="Only this tenant's.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Devices with their equipment.
+
+    \b
+    Example:
+      servitize device list --tenant main
+    """
+    from runtime import access
+    from storage import admin
+
+    with access.owner(data_directory(home)) as connection:
+        number = None if tenant is None else access.tenant_named(connection, tenant)
+        found = admin.devices(connection, number)
+    if as_json:
+        fields = ("tenant", "equipment", "client_id", "username", "revoked")
+        print_json([{field: getattr(device, field) for field in fields} for device in found])
+        return
+    print_table(
+        ("tenant", "equipment", "client id", "username", "let in"),
+        [(d.tenant, d.equipment or "(any: gateway)", d.client_id, d.username, not d.revoked) for d in found],
+        empty="no devices yet; add one with `servitize device add EQUIPMENT --type TYPE`",
+    )
+
+
+def _show(made: NewDevice, as_json: bool) -> None:
+    if as_json:
+        print_json(made.as_document())
+        return
+    print_pairs(
+        {
+            "equipment": f"{made.equipment} (tenant {made.tenant})",
+            "topic": made.topic,
+            "broker": f"{made.host}:{made.port}" + (" (TLS)" if made.tls else ""),
+            "client id": made.client_id,
+            "username": made.username,
+            "password": f"{made.password}   (shown this once)",
+        }
+    )
+    print("\nSend a first reading:\n")
+    print(made.paho_snippet() if not shutil.which("mosquitto_pub") else f"  {made.mosquitto_line()}")
+    print("\nSee it arrive:\n")
+    print(f"  {made.curl_line()}")
+    for note in made.notes:
+        print(f"\nNote: {note}")

@@ -1,0 +1,125 @@
+"""The simulated fleet of one segment, and its frames as MQTT messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from runtime.demo.plan import COMPRESSORS, INSTRUMENT_MODES, TRAINS, Segment
+from runtime.demo.verdict import SeededFault
+from simulators.fleet import NEVER, CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
+
+TENANT: Final = "demo"
+CLOCK_TOPIC: Final = f"servitize/v1/{TENANT}/clock"
+_BLOCK: Final = 60
+"""Frames per call of the simulators, which compute in blocks of this length anyway."""
+_SITE_C: Final = 16.0
+"""One mild site: a heat wave is a matter for `servitize evaluate`, not for the first three minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """All messages of one moment: (topic, payload), how many readings are in them, and its time (µs UTC)."""
+
+    ts: int
+    messages: tuple[tuple[str, bytes], ...]
+    readings: int
+
+
+class DemoFleet:
+    """Three compressor trains and a metro train, deterministic for seed and segment."""
+
+    def __init__(self, seed: int, segment: Segment) -> None:
+        self._segment = segment
+        self._groups: list[tuple[CompressorTrainFleet | MetroTrainFleet, Sequence[str]]] = [
+            (self._make(CompressorTrainFleet, seed * 100 + 1, COMPRESSORS), COMPRESSORS),
+            (self._make(MetroTrainFleet, seed * 100 + 51, TRAINS), TRAINS),
+        ]
+
+    def _make(self, kind: type[Any], first_seed: int, keys: Sequence[str]) -> Any:
+        plans = [
+            FaultPlan(
+                unit=keys.index(fault.equipment),
+                component=fault.place,
+                mode=fault.mode,
+                onset=fault.onset,
+                horizon=fault.horizon,
+                point=fault.place if fault.mode in INSTRUMENT_MODES else "",
+            )
+            for fault in self._segment.faults
+            if fault.equipment in keys
+        ]
+        return kind(
+            seeds=[first_seed + i for i in range(len(keys))],
+            start=self._segment.start,
+            period_s=self._segment.period_s,
+            faults=plans,
+            site_mean_c=_SITE_C,
+            sites=[1] * len(keys),
+        )
+
+    def instants(self) -> Iterator[Instant]:
+        """Every moment of the segment in order, each as messages of one frame per equipment."""
+        while True:
+            blocks = [(fleet.advance(_BLOCK), keys, _Writer(fleet)) for fleet, keys in self._groups]
+            for row in range(_BLOCK):
+                ts = int(blocks[0][0].ts[row])
+                if ts > self._segment.end:
+                    return
+                messages: list[tuple[str, bytes]] = []
+                readings = 0
+                for frames, keys, writer in blocks:
+                    for unit, key in enumerate(keys):
+                        payload, count = writer.payload(frames, row, unit)
+                        if count:
+                            messages.append((f"servitize/v1/{TENANT}/{key}/telemetry", payload))
+                            readings += count
+                yield Instant(ts, tuple(messages), readings)
+
+    def truth(self) -> list[SeededFault]:
+        """The ground truth as of the last moment handed out."""
+        found: list[SeededFault] = []
+        for fleet, keys in self._groups:
+            for line in fleet.truth():
+                law = fleet.FAULTS[line.mode]
+                found.append(
+                    SeededFault(
+                        equipment=keys[line.unit],
+                        component=line.component,
+                        mode=line.mode,
+                        kind=line.kind,
+                        onset=line.ts,
+                        limit_at=min(line.limit_at, NEVER),
+                        point=line.point,
+                        shows_on=law.shows_on,
+                    )
+                )
+        return found
+
+
+def clock_message(ts: int) -> tuple[str, bytes]:
+    """The publisher's clock: the time up to which it has sent everything."""
+    return CLOCK_TOPIC, orjson.dumps({"ts": ts // 1000})
+
+
+class _Writer:
+    """Frames as native JSON telemetry: ``{"ts": epoch ms, "values": {name: value or {"v": value, "q": "bad"}}}``."""
+
+    def __init__(self, fleet: CompressorTrainFleet | MetroTrainFleet) -> None:
+        self._keys = [spec.key for spec in fleet.POINTS]
+        self._decimals = [spec.decimals for spec in fleet.POINTS]
+
+    def payload(self, frames: Frames, row: int, unit: int) -> tuple[bytes, int]:
+        values: NDArray[np.float64] = frames.values[row, unit]
+        bad = frames.quality_bad[row, unit]
+        known = np.flatnonzero(~np.isnan(values))
+        written: dict[str, Any] = {self._keys[i]: round(float(values[i]), self._decimals[i]) for i in known.tolist()}
+        for i in np.flatnonzero(bad).tolist():
+            if self._keys[i] in written:
+                written[self._keys[i]] = {"v": written[self._keys[i]], "q": "bad"}
+        return orjson.dumps({"ts": int(frames.ts[row]) // 1000, "values": written}), len(written)

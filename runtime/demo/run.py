@@ -1,0 +1,226 @@
+"""``servitize demo`` from start to verdict."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import psycopg
+
+from core.errors import InvalidInputError
+from core.time import DAY, HOUR, SECOND, isoformat
+from runtime import bootstrap
+from runtime.console import say
+from runtime.demo.files import DemoFiles, Progress, PublisherOrder
+from runtime.demo.fleet import TENANT
+from runtime.demo.plan import LEARNING, REPAIR, TYPES
+from runtime.demo.report import begun, owed, passed, verdict_lines
+from runtime.demo.verdict import judge
+from runtime.devices import credential
+from runtime.endpoints import Endpoints
+from runtime.host import News, print_step, stop_requests
+from runtime.local.paths import DataDirectory
+from runtime.local.rights import BrokerRights
+from runtime.monitor import Monitor
+from runtime.settings import Settings
+from runtime.supervisor import ProcessSpec, Supervisor
+from runtime.view import LiveView
+
+DEFAULT_SPEED = 1200.0
+DEFAULT_SEED = 1
+GATEWAY = f"{TENANT}.gateway"
+PUBLISHER = "publisher"
+SEGMENT = 30 * HOUR
+SHOWING = 5 * HOUR
+"""Simulated time after the learning that a first run has at least, for faults to begin, grow and be told."""
+FIRST_DAYS_AGO = 45
+_FRAMES_PER_SECOND = 60.0
+_DRAIN_SECONDS = 60.0
+_QUIET_SECONDS = 1.5
+_REFRESH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Tenant:
+    id: int
+    key: str
+
+
+def run_demo(
+    data: DataDirectory, settings: Settings, *, seconds: float | None, speed: float | None, seed: int | None
+) -> bool:
+    """Start everything, let the fleet run (until asked to stop, or for ``seconds``), stop everything in order, and
+    judge.
+
+    True when all that had to be told was told, and nothing else.
+    """
+    news = News()
+    made: list[_Tenant] = []
+    with stop_requests() as stop:
+        data.acquire()
+        files = DemoFiles(data)
+        seed = _settle_seed(files, seed)
+        supervisor = Supervisor(
+            settings, data, report=print_step, news=news.add, command="demo",
+            prepare=lambda endpoints: made.append(_prepare_tenant(data, endpoints)),
+        )  # fmt: skip
+        with supervisor:
+            tenant = made[0]
+            with Monitor(supervisor.endpoints.databases[bootstrap.WRITER], tenant.id) as monitor:
+                order = _make_order(data, files, supervisor, monitor, seed=seed, seconds=seconds, speed=speed)
+                files.write_order(order)
+                files.clear_progress()
+                head = monitor.journal_head()
+                say(
+                    f"ready in {supervisor.steps.total:.1f} s; simulated time begins at {isoformat(order.start)} "
+                    f"and runs {order.speed:.0f} × as fast as the clock"
+                )
+                for line in _where_to_look(supervisor, tenant):
+                    say(line)
+                supervisor.add_process(ProcessSpec(PUBLISHER, "publisher", stop_timeout=90.0, finishes=True))
+                _watch(supervisor, monitor, news, stop)
+                supervisor.child(PUBLISHER).stop()
+                progress = files.progress()
+                if progress is not None:
+                    _drain(monitor, progress)
+                alarms = monitor.announced_since(head)
+                stored = monitor.totals().stored
+            say("stopping in order …")
+    until = order.start if progress is None else progress.event_time
+    truth = files.truth(order.number)
+    due = owed(truth, until)
+    verdict = judge(begun(truth, until), alarms)
+    say()
+    if progress is not None:
+        say(
+            f"{progress.messages} messages with {progress.readings} readings sent, {progress.waiting} of them not "
+            f"acknowledged; {stored} readings stored in all; simulated time ended at {isoformat(until)}\n"
+        )
+    say("\n".join(verdict_lines(verdict, due)))
+    say()
+    say("\n".join(_where_next(data, supervisor, tenant)))
+    return passed(verdict, due)
+
+
+def _settle_seed(files: DemoFiles, seed: int | None) -> int:
+    """The fleet of a data directory keeps its seed: other machines under the same names would look ill."""
+    known = files.memory().get("seed")
+    if known is None:
+        files.write_memory(seed=DEFAULT_SEED if seed is None else seed)
+        return DEFAULT_SEED if seed is None else seed
+    if seed is not None and seed != known:
+        raise InvalidInputError(
+            f"the fleet in this data directory was made with seed {known}",
+            hint="give another one a directory of its own: --home DIR",
+        )
+    return int(known)
+
+
+def _prepare_tenant(data: DataDirectory, endpoints: Endpoints) -> _Tenant:
+    """Tenant, equipment and the gateway that sends for them; idempotent."""
+    from storage import admin
+
+    password = data.secret("demo-gateway")
+    with psycopg.connect(endpoints.databases[bootstrap.OWNER]) as connection:
+        tenant = admin.create_tenant(connection, TENANT, "Demonstration", publisher_clock=True, exist_ok=True)
+        site = admin.create_site(connection, tenant, "site-1", "Demonstration site")
+        for key, type_key in TYPES.items():
+            type_ = bootstrap.load_type(connection, type_key)
+            admin.create_equipment(connection, tenant, key, type_, site_id=site, exist_ok=True)
+        if all(device.client_id != GATEWAY for device in admin.devices(connection, tenant)):
+            admin.create_device(connection, tenant, None, GATEWAY, GATEWAY, password)
+    BrokerRights(data).provision([credential(TENANT, None, GATEWAY, GATEWAY, password)])
+    return _Tenant(tenant, bootstrap.ensure_api_key(data, endpoints, TENANT))
+
+
+def _make_order(
+    data: DataDirectory,
+    files: DemoFiles,
+    supervisor: Supervisor,
+    monitor: Monitor,
+    *,
+    seed: int,
+    seconds: float | None,
+    speed: float | None,
+) -> PublisherOrder:
+    """Where simulated time goes on, and how fast."""
+    memory, newest, now = files.memory(), monitor.newest_event(), time.time_ns() // 1000
+    if newest is None:
+        # At noon, so that the train is in service a day later, when the first faults show.
+        start = (now - FIRST_DAYS_AGO * DAY) // DAY * DAY + DAY // 2
+        files.write_memory(learning_began=start)
+    else:
+        start = newest // SECOND * SECOND + REPAIR
+    learned = newest is not None and newest - int(memory.get("learning_began", newest)) >= LEARNING
+    least = 0 if learned else LEARNING + SHOWING
+    if speed is None:
+        speed = DEFAULT_SPEED if seconds is None else max(DEFAULT_SPEED, least / SECOND / seconds)
+    length = SEGMENT if seconds is None else round(seconds * speed * SECOND)
+    if seconds is not None and start + length > now:
+        raise InvalidInputError(
+            "simulated time has caught up with the clock in this data directory",
+            hint="give a new fleet a directory of its own: --home DIR",
+        )
+    service = supervisor.broker.service
+    return PublisherOrder(
+        seed=seed,
+        host=service.host,
+        port=service.port,
+        client_id=GATEWAY,
+        username=GATEWAY,
+        password=data.secret("demo-gateway"),
+        speed=speed,
+        period_s=max(10, round(speed / _FRAMES_PER_SECOND / 10) * 10),
+        start=start,
+        number=int(memory.get("next_number", 1)),
+        learned=learned,
+        segment_length=length,
+        seconds=seconds,
+    )
+
+
+def _watch(supervisor: Supervisor, monitor: Monitor, news: News, stop: threading.Event) -> None:
+    """The live view until the publisher has finished or somebody wants to stop."""
+    footer = f"API {supervisor.api.url}/docs   Ctrl-C ends the demo and prints the verdict"
+    with LiveView("servitize demo", footer) as view:
+        news.tell = view.say
+        while not stop.wait(_REFRESH_SECONDS):
+            parts = supervisor.part_states()
+            view.show(monitor.snapshot(parts))
+            if any(part.name == PUBLISHER and part.state == "finished" for part in parts):
+                break
+    news.tell = say
+
+
+def _drain(monitor: Monitor, progress: Progress) -> None:
+    """Wait until what was sent is stored, and the last clock messages have been acted on."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    before, since = -1, time.monotonic()
+    while time.monotonic() < deadline:
+        totals = monitor.totals()
+        if totals.messages != before:
+            before, since = totals.messages, time.monotonic()
+        arrived = totals.event_time is not None and totals.event_time >= progress.event_time
+        if arrived and time.monotonic() - since > _QUIET_SECONDS:
+            return
+        time.sleep(0.2)
+
+
+def _where_to_look(supervisor: Supervisor, tenant: _Tenant) -> list[str]:
+    url = supervisor.api.url
+    return [
+        f"  API      {url}/docs",
+        f"  alarms   curl -s -H 'Authorization: Bearer {tenant.key}' '{url}/v1/alarms?limit=5'",
+        f"  health   curl -s -H 'Authorization: Bearer {tenant.key}' '{url}/v1/equipment'",
+    ]
+
+
+def _where_next(data: DataDirectory, supervisor: Supervisor, tenant: _Tenant) -> list[str]:
+    return [
+        "Everything is stopped and kept. To look around:",
+        f"  servitize up --detach --home {data.root}",
+        *_where_to_look(supervisor, tenant),
+        f"  servitize device add press-7 --type compressor-train --home {data.root}",
+        f"  servitize down --home {data.root}",
+    ]

@@ -1,0 +1,220 @@
+"""Connecting a device: equipment, device and broker rights in one act, and the lines to paste that prove it works."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.equipment import EquipmentType, PointKind
+from core.errors import InvalidInputError, NotFoundError, ServitizeError
+from runtime import access, bootstrap
+from runtime.endpoints import Endpoints
+from runtime.local.access import DeviceCredential
+from runtime.local.paths import DataDirectory
+from runtime.local.rights import BrokerRights
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device with its password, which is kept nowhere but here. ``sample`` are values that fit its type."""
+
+    tenant: str
+    equipment: str
+    client_id: str
+    username: str
+    password: str
+    topic: str
+    host: str
+    port: int
+    tls: bool
+    api: str
+    key: str
+    sample: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+    def payload(self) -> str:
+        """A first message: without ``ts`` the time of receipt is taken."""
+        return json.dumps({"values": dict(self.sample)})
+
+    def mosquitto_line(self) -> str:
+        """``mosquitto_pub …`` to paste into a shell."""
+        words = [
+            "mosquitto_pub", "-h", self.host, "-p", str(self.port), "-i", self.client_id, "-u", self.username,
+            "-P", self.password, "-q", "1", "-t", self.topic, "-m", self.payload(),
+        ]  # fmt: skip
+        if self.tls:
+            words += ["--tls-use-os-certs"]
+        return shlex.join(words)
+
+    def paho_snippet(self) -> str:
+        """The same in Python with paho, for machines without mosquitto_pub."""
+        arguments = [
+            repr(self.topic),
+            repr(self.payload()),
+            "qos=1",
+            f"hostname={self.host!r}",
+            f"port={self.port}",
+            f"client_id={self.client_id!r}",
+            f"auth={{'username': {self.username!r}, 'password': {self.password!r}}}",
+            *(["tls={}"] if self.tls else []),
+        ]
+        call = ",\n    ".join(arguments)
+        return f"python - <<'END'\nfrom paho.mqtt.publish import single\nsingle(\n    {call},\n)\nEND"
+
+    def curl_line(self) -> str:
+        """Ask the API for what arrived."""
+        header = shlex.quote(f"Authorization: Bearer {self.key}")
+        return f"curl -s -H {header} {self.api}/v1/equipment/{self.equipment}/latest"
+
+    def as_document(self) -> dict[str, Any]:
+        """For programs."""
+        fields = ("tenant", "equipment", "client_id", "username", "password", "topic", "host", "port", "tls", "notes")
+        return {**{field: getattr(self, field) for field in fields}, "mosquitto_pub": self.mosquitto_line()}
+
+
+def add_device(
+    data: DataDirectory,
+    *,
+    equipment: str,
+    type_key: str,
+    tenant: str,
+    site: str | None = None,
+    name: str | None = None,
+    serial: str | None = None,
+) -> NewDevice:
+    """Register ``equipment`` (if it is new) and a device for it; the device is let in by the broker on return."""
+    from storage import admin, secrets
+
+    password = secrets.new_password()
+    with access.endpoints_of(data) as endpoints:
+        with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
+            tenant_id = access.tenant_named(connection, tenant)
+            type_ = bootstrap.load_type(connection, type_key)
+            site_id = None if site is None else admin.create_site(connection, tenant_id, site, site)
+            equipment_id = admin.create_equipment(
+                connection, tenant_id, equipment, type_, name=name, serial=serial, site_id=site_id, exist_ok=True
+            )
+            client_id = f"{tenant}.{equipment}"
+            if any(device.client_id == client_id for device in admin.devices(connection, tenant_id)):
+                raise InvalidInputError(
+                    f"{equipment!r} has its device already",
+                    hint=f"a lost password is made anew by: servitize device rotate {equipment} --tenant {tenant}",
+                )
+            admin.create_device(connection, tenant_id, equipment_id, client_id, client_id, password)
+            admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"type": type_key})
+        key = bootstrap.ensure_api_key(data, endpoints, tenant)
+        notes = let_in(data, [credential(tenant, equipment, client_id, client_id, password)])
+        return _described(
+            data, endpoints, tenant, equipment, client_id, client_id, password, key, sample_values(type_), notes
+        )
+
+
+def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
+    """A new password for a device named by client id or equipment key."""
+    from storage import admin, secrets
+
+    password = secrets.new_password()
+    with access.endpoints_of(data) as endpoints:
+        with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
+            known = _find(connection, device, tenant)
+            admin.rotate_device(connection, known.id, password)
+            admin.audit(connection, known.tenant_id, "command-line", "device.rotated", known.client_id, {})
+        key = bootstrap.ensure_api_key(data, endpoints, tenant)
+        notes = let_in(data, [credential(tenant, known.equipment, known.client_id, known.username, password)])
+        equipment = known.equipment or "EQUIPMENT"
+        return _described(
+            data, endpoints, tenant, equipment, known.client_id, known.username, password, key, {"POINT": 1.0}, notes
+        )
+
+
+def revoke_device(data: DataDirectory, device: str, tenant: str) -> str:
+    """Shut a device out; its username."""
+    from storage import admin
+
+    with access.owner(data) as connection:
+        known = _find(connection, device, tenant)
+        admin.revoke_device(connection, known.id)
+        admin.audit(connection, known.tenant_id, "command-line", "device.revoked", known.client_id, {})
+    BrokerRights(data).revoke(known.username)
+    return str(known.username)
+
+
+def credential(tenant: str, equipment: str | None, client_id: str, username: str, password: str) -> DeviceCredential:
+    """What a device may do: send everything of its equipment, hear its commands. ``equipment`` None: a tenant's
+    gateway, which speaks for all of the tenant's equipment and for its clock."""
+    root = f"servitize/v1/{tenant}/{equipment or '+'}"
+    publish = [
+        f"{root}/{leaf}" for leaf in ("telemetry", "waveform", "cycle", "event", "twin/reported", "commands/+/receipt")
+    ]
+    if equipment is None:
+        publish.append(f"servitize/v1/{tenant}/clock")
+    return DeviceCredential(client_id, username, password, publish, [f"{root}/twin/desired", f"{root}/commands/+"])
+
+
+def let_in(data: DataDirectory, credentials: list[DeviceCredential]) -> tuple[str, ...]:
+    """Provision the broker; sentences about what could not be done now (the change is recorded and comes with its
+    next start)."""
+    try:
+        BrokerRights(data).provision(credentials)
+    except ServitizeError as error:
+        return (f"{error}; {error.hint}" if error.hint else str(error),)
+    return ()
+
+
+def sample_values(type_: EquipmentType, most: int = 2) -> dict[str, float]:
+    """A few measured points of a type with a value in the middle of their range."""
+    points = [p for p in type_.point_instances() if p.definition.kind is PointKind.MEASURED][:most]
+    if not points:
+        return {"temperature": 21.5}
+    middle = {p.key: 1.0 if p.definition.range is None else sum(p.definition.range) / 2 for p in points}
+    return {key: round(value, 3) for key, value in middle.items()}
+
+
+def _find(connection: access.Connection, device: str, tenant: str) -> Any:
+    from storage import admin
+
+    known = admin.devices(connection, access.tenant_named(connection, tenant))
+    for candidate in known:
+        if device in (candidate.client_id, candidate.equipment, candidate.username):
+            return candidate
+    raise NotFoundError(f"tenant {tenant!r} has no device {device!r}", hint=f"servitize device list --tenant {tenant}")
+
+
+def _described(
+    data: DataDirectory,
+    endpoints: Endpoints,
+    tenant: str,
+    equipment: str,
+    client_id: str,
+    username: str,
+    password: str,
+    key: str,
+    sample: Mapping[str, float],
+    notes: tuple[str, ...],
+) -> NewDevice:
+    ports = data.state().get("ports", {})
+    outside = ports.get("mqtts") if data.state().get("instance", {}).get("tls") else None
+    broker, api = endpoints.broker, endpoints.api
+    if broker is None:
+        notes = (
+            *notes,
+            "The broker is not running now: `servitize up --detach` starts it, and the password then holds.",
+        )
+    return NewDevice(
+        tenant=tenant,
+        equipment=equipment,
+        client_id=client_id,
+        username=username,
+        password=password,
+        topic=f"servitize/v1/{tenant}/{equipment}/telemetry",
+        host=broker.host if broker else "127.0.0.1",
+        port=outside or (broker.port if broker else ports.get("mqtt", 1883)),
+        tls=bool(outside) or bool(broker and broker.tls),
+        api=api.url if api else f"http://127.0.0.1:{ports.get('api', 8080)}",
+        key=key,
+        sample=sample,
+        notes=notes,
+    )

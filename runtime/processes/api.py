@@ -1,0 +1,35 @@
+"""The API process: ``python -m runtime.processes.api HOME``. Ends on SIGTERM after answering what it has begun."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from runtime.bootstrap import API, parse_type
+from runtime.endpoints import read_endpoints
+from runtime.local.paths import DataDirectory
+from runtime.processes.logs import log_as_lines
+from services.api.server import run
+from services.api.settings import ApiSettings
+
+
+def main() -> int:
+    log_as_lines()
+    endpoints = read_endpoints(DataDirectory(Path(sys.argv[1])))
+    api = endpoints.api
+    assert api is not None
+    run(
+        ApiSettings(
+            database_url=endpoints.databases[API],
+            host=api.host,
+            port=api.port,
+            tls_certificate=None if api.certificate is None else Path(api.certificate),
+            tls_key=None if api.key is None else Path(api.key),
+        ),
+        parse_type,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What an instance looks like at one moment: the words that the live view, ``status`` and ``demo`` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One process: ``state`` is ``running``, ``restarting``, ``finished`` or ``down``."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentHealth:
+    """Health 0–100 of one equipment (None: not known yet), with its worst component and why."""
+
+    equipment: str
+    type_key: str
+    state: str | None
+    index: float | None
+    worst: str = ""
+    worst_index: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmLine:
+    """A newest alarm, as an operator reads it. ``at`` µs UTC of event time."""
+
+    at: int
+    equipment: str
+    component: str
+    priority: str
+    state: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts since the beginning of the database; two of them make a rate.
+
+    ``event_time`` is the newest stored event, ``committed_at`` the host's time of the last commit (both µs UTC).
+    """
+
+    at: float
+    messages: int = 0
+    readings: int = 0
+    stored: int = 0
+    dead_letters: int = 0
+    event_time: int | None = None
+    committed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Per second, between two :class:`Totals`."""
+
+    messages: float = 0.0
+    readings: float = 0.0
+    stored: float = 0.0
+    time_factor: float = 0.0
+    """Simulated seconds per second."""
+
+
+def rates(before: Totals, after: Totals) -> Rates:
+    """Rates between two moments (``at`` in seconds of one monotonic clock); zero where no time passed."""
+    seconds = after.at - before.at
+    if seconds <= 0:
+        return Rates()
+    moved = 0 if before.event_time is None or after.event_time is None else after.event_time - before.event_time
+    return Rates(
+        (after.messages - before.messages) / seconds,
+        (after.readings - before.readings) / seconds,
+        (after.stored - before.stored) / seconds,
+        moved / 1e6 / seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a live view shows."""
+
+    totals: Totals
+    rates: Rates = Rates()
+    parts: tuple[PartStatus, ...] = ()
+    health: tuple[EquipmentHealth, ...] = ()
+    alarms: tuple[AlarmLine, ...] = ()
+    active_alarms: int = 0
+    news: tuple[str, ...] = field(default_factory=tuple)
