@@ -246,10 +246,13 @@ class _Checker:
 
     def _title(self, title: str, placeholders: set[str], where: str) -> Iterator[TypeDefinitionError]:
         try:
-            used = {name for _, name, _, _ in string.Formatter().parse(title) if name is not None}
+            fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(title) if name is not None]
         except ValueError as error:
             yield TypeDefinitionError(f"{title!r}: {error}", where=f"{where}/title")
             return
+        if any(spec or how for _, spec, how in fields):
+            yield TypeDefinitionError(f"{title!r}: no formats inside {{}}", where=f"{where}/title", hint="{value}, not {value:.1f}")
+        used = {name for name, _, _ in fields}
         for name in sorted(used - placeholders - set(_TITLE_FIELDS)):
             yield TypeDefinitionError(
                 f"{{{name}}} is not known in a title",

@@ -1,0 +1,243 @@
+"""The processor: one record of the stream in, its outcome out. Pure of I/O and clocks; the same records give the same outcomes.
+
+Order of work in a record: readings are judged by themselves, watermarks move, what is behind them is released and looked at
+frame by frame, all equipment side by side; then ticks; at last alarms that belong together are grouped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import quality as q
+from core.outcome import Outcome
+from core.registry import RegistrySnapshot
+from core.telemetry import StreamRecord, TelemetryBatch, Tick
+from core.time import SECOND
+from stream_processors.pipeline import derived, detection, late, manipulation, plausibility, snapshot, states
+from stream_processors.pipeline.findings import Findings
+from stream_processors.pipeline.fleet import Fleet, TypeState
+from stream_processors.pipeline.grouping import Grouping
+from stream_processors.pipeline.manipulation import IN_TIME, LATE_NEWEST, LATE_OLD, Readings
+
+IDLE: Final = 2 * SECOND
+"""An equipment silent for its lateness and this much more: what waits is looked at, its last frame closes."""
+
+
+class Processor:
+    """State of one stream; :meth:`step` changes it in place.
+
+    >>> Processor(RegistrySnapshot(1, {}, {}, {})).step(StreamRecord(TelemetryBatch.empty())).transitions
+    ()
+    """
+
+    def __init__(self, registry: RegistrySnapshot) -> None:
+        self.registry_version = registry.version
+        self.fleet = Fleet(registry)
+        self.grouping = Grouping()
+        self.ticks: dict[int, int] = {}
+        self._windows = self._consequence_windows()
+
+    # --- a record ---
+
+    def step(self, record: StreamRecord) -> Outcome:
+        """Effects of one record; the processor's state is the one after it."""
+        out = Findings()
+        quality = self._readings(record.batch, out)
+        for tick in record.ticks:
+            self._tick(tick, out)
+        batch = record.batch
+        readings = batch
+        if quality is not batch.quality:
+            readings = TelemetryBatch(batch.point_id, batch.ts, batch.value, quality, batch.received_at)
+        transitions = self.grouping.arrange(out.transitions, self._windows) if out.transitions else ()
+        self._count(record, quality, out, len(transitions))
+        return Outcome(
+            readings,
+            _derived_batch(out, batch.received_at),
+            transitions,
+            tuple(sorted(out.states, key=lambda s: (s.at, s.equipment_id))),
+            tuple(out.health),
+            out.counts,
+        )
+
+    def _readings(self, batch: TelemetryBatch, out: Findings) -> NDArray[np.uint8]:
+        quality = batch.quality
+        if not len(batch):
+            return quality
+        fleet = self.fleet
+        point = np.minimum(np.maximum(batch.point_id, -1), len(fleet.type_of) - 1)
+        type_of = fleet.type_of[point]  # the last entry, also for −1, is nobody's
+        present = np.unique(type_of)
+        for t in present.tolist():
+            if t < 0:
+                out.count("core.unknown_point", int((type_of < 0).sum()))
+                continue
+            mine: Any = slice(None) if len(present) == 1 else np.flatnonzero(type_of == t)
+            judged = self._of_type(fleet.types[t], batch, mine, point[mine], out)
+            if len(present) == 1:
+                quality = judged
+            else:
+                if quality is batch.quality:
+                    quality = quality.copy()
+                quality[mine] = judged
+        return quality
+
+    def _of_type(
+        self, state: TypeState, batch: TelemetryBatch, mine: Any, point: NDArray[Any], out: Findings
+    ) -> NDArray[np.uint8]:
+        row, column = self.fleet.row_of[point], self.fleet.column_of[point]
+        ts, value = batch.ts[mine], batch.value[mine]
+        quality = manipulation.judge(state.layout.columns, column, value, batch.quality[mine]) if (
+            state.layout.points
+        ) else batch.quality[mine]
+        then, kind = manipulation.receive(state, row, column, ts)
+        if kind.any():
+            quality = np.where(kind == IN_TIME, quality, quality | q.LATE).astype(np.uint8)
+        watched = column >= 0
+        if not watched.all():
+            row, column, ts, value, then, kind = (x[watched] for x in (row, column, ts, value, then, kind))
+            if not len(row):
+                return quality
+        classes = q.rank(quality if watched.all() else quality[watched])
+        np.maximum.at(state.seen.ravel(), row * state.seen.shape[1] + column, ts)
+        key = 2 * ts if not kind.any() else np.where(kind == IN_TIME, 2 * ts, 2 * then + 1)
+        good = (classes != q.BAD) & np.isfinite(value)
+        arrived = Readings(row, column, ts, value, good, classes, key, kind)
+        self._look_at(state, manipulation.release(state, arrived), out)
+        return quality
+
+    def _look_at(self, state: TypeState, released: Readings, out: Findings) -> None:
+        for readings in manipulation.rounds(state, released):
+            self._round(state, readings, out)
+        complete = (state.open >= 0) & (state.open <= state.behind)
+        if complete.any():
+            out.step += 1
+            derived.close(state, np.flatnonzero(complete), out)
+
+    def _round(self, state: TypeState, r: Readings, out: Findings) -> None:
+        at, key = np.zeros(state.n, np.int64), np.zeros(state.n, np.int64)
+        at[r.row], key[r.row] = r.ts, r.key
+        rows = np.flatnonzero(key)
+        earlier = rows[(state.open[rows] >= 0) & (2 * state.open[rows] < key[rows])]
+        if len(earlier):
+            out.step += 1
+            derived.close(state, earlier, out)
+        out.step += 1
+        plausibility.back(state, rows, at, out)
+        kinds = r.kind.any()
+        in_time = r.take(r.kind == IN_TIME) if kinds else r
+        if len(in_time):
+            in_rows = rows if not kinds else np.unique(in_time.row)
+            state.open[in_rows] = at[in_rows]
+            self._own_values(state, in_time, in_rows, at, out, late_ones=False)
+        if kinds:
+            newest = r.take(r.kind == LATE_NEWEST)
+            if len(newest):
+                self._own_values(state, newest, np.unique(newest.row), at, out, late_ones=True)
+            late.check(state, r.take(r.kind == LATE_OLD), out)
+
+    def _own_values(
+        self,
+        state: TypeState,
+        r: Readings,
+        rows: NDArray[np.intp],
+        at: NDArray[np.int64],
+        out: Findings,
+        *,
+        late_ones: bool,
+    ) -> None:
+        """Plausibility and limits of measured points, by the machine's state from frames strictly earlier."""
+        layout = state.layout
+        place = np.zeros(state.n, np.intp)
+        place[rows] = np.arange(len(rows))
+        i = place[r.row]
+        if late_ones:
+            code, in_set, set_since = states.then(state, rows, at[rows])
+        else:
+            code, in_set, set_since = state.state[rows], state.in_set[rows], state.set_since[rows]
+        usable, gap = plausibility.check(state, r, in_set[i], out, late=late_ones)
+        if not len(layout.measured_limits):
+            return
+        values = np.full((len(rows), len(layout.points)), np.nan)
+        values[i, r.column] = r.value if usable.all() else np.where(usable, r.value, np.nan)
+        gaps = None
+        if gap.any():
+            gaps = np.zeros(values.shape, np.bool_)
+            gaps[i, r.column] = gap
+        detection.check(
+            state, layout.measured_limits, rows, at[rows], values, gaps, code, in_set, set_since, out, late=late_ones
+        )
+
+    # --- ticks ---
+
+    def _tick(self, tick: Tick, out: Findings) -> None:
+        self.ticks[tick.tenant_id] = tick.at
+        for state in self.fleet.types:
+            rows = np.flatnonzero(state.tenants == tick.tenant_id)
+            if not len(rows):
+                continue
+            fresh = state.idle_since[rows] < 0
+            state.idle_since[rows[fresh]] = tick.at
+            idle = tick.at - state.idle_since[rows] >= state.layout.type.lateness + IDLE
+            idle &= state.behind[rows] < state.newest[rows]
+            if idle.any():
+                state.behind[rows[idle]] = state.newest[rows[idle]]
+                nothing = Readings(
+                    *(
+                        np.empty(0, dtype)
+                        for dtype in (np.intp, np.intp, np.int64, float, np.bool_, np.uint8, np.int64, np.int8)
+                    )
+                )
+                self._look_at(state, manipulation.release(state, nothing), out)
+            out.step += 1
+            plausibility.silence(state, rows, tick.at, out)
+
+    # --- counts, state, registry ---
+
+    def _count(self, record: StreamRecord, quality: NDArray[np.uint8], out: Findings, transitions: int) -> None:
+        n = len(quality)
+        out.count("core.readings_in", n)
+        if n:
+            out.count("core.late", int(np.count_nonzero(quality & q.LATE)))
+            out.count("core.bad", int(np.count_nonzero((quality & q.CLASS_MASK) == q.BAD)))
+        out.count("core.derived", sum(len(ids) for ids, _, _ in out.derived))
+        out.count("core.ticks", len(record.ticks))
+        out.count("core.transitions", transitions)
+
+    def _consequence_windows(self) -> dict[int, int]:
+        return {int(e): s.layout.type.consequence_window for s in self.fleet.types for e in s.ids}
+
+    def snapshot(self) -> bytes:
+        """The state after the last record; :meth:`restore` goes on from it as if nothing had happened."""
+        types = {state.layout.type.key: snapshot.image_of(state) for state in self.fleet.types}
+        return snapshot.pack({"types": types, "groups": self.grouping.dump(), "ticks": list(self.ticks.items())})
+
+    @classmethod
+    def restore(cls, data: bytes, registry: RegistrySnapshot) -> Processor:
+        """A processor with the state of a snapshot, for what the registry knows now."""
+        image = snapshot.unpack(data)
+        processor = cls(registry)
+        snapshot.carry_over(processor.fleet, image["types"])
+        processor.grouping.load(image["groups"])
+        processor.ticks = {int(tenant): int(at) for tenant, at in image["ticks"]}
+        return processor
+
+    def reconfigure(self, registry: RegistrySnapshot) -> None:
+        """Go on with another registry: what stays keeps its state, what is new starts fresh."""
+        if registry.version == self.registry_version:
+            return
+        images = {state.layout.type.key: snapshot.image_of(state) for state in self.fleet.types}
+        self.fleet = Fleet(registry)
+        snapshot.carry_over(self.fleet, images)
+        self.registry_version = registry.version
+        self._windows = self._consequence_windows()
+
+
+def _derived_batch(out: Findings, received_at: int) -> TelemetryBatch:
+    if not out.derived:
+        return TelemetryBatch.empty(received_at)
+    ids, ts, values = (np.concatenate([part[i] for part in out.derived]) for i in range(3))
+    return TelemetryBatch(ids.astype(np.int32), ts, values, np.full(len(ids), q.GOOD, np.uint8), received_at)
