@@ -52,7 +52,7 @@ class MappingProfile:
     document: Mapping[str, Any]
     _pattern: re.Pattern[str]
     _shape: Shape
-    _points: tuple[tuple[Path, str, str | None], ...]
+    _points: tuple[tuple[Path, str, str | None, Mapping[str, str]], ...]
 
     def match(self, topic: str) -> dict[str, str] | None:
         """The named segments of ``topic``, or None where it is not one of this profile's."""
@@ -61,7 +61,11 @@ class MappingProfile:
 
     def bind(self, segments: Mapping[str, str]) -> MappedTopic:
         """The profile for one topic: the equipment it belongs to, and a decoder of its messages."""
-        points = tuple(MappedPoint(path, point.format_map(segments), unit) for path, point, unit in self._points)
+        points = tuple(
+            MappedPoint(path, point.format_map(segments), unit)
+            for path, point, unit, only in self._points
+            if all(segments[name] == value for name, value in only.items())
+        )
         return MappedTopic(str(self.document["equipment"]).format_map(segments), self._shape, points)
 
 
@@ -116,7 +120,10 @@ def parse_profile(document: Any) -> MappingProfile:
                 units.check(unit)
             except UnitError as error:
                 raise ProfileError(str(error), where=f"{where}/unit", hint=error.hint) from error
-        points.append((_path(entry["path"], f"{where}/path"), entry["point"], unit))
+        only = entry.get("only", {})
+        for name in only:
+            _check_template(f"{{{name}}}", names, f"{where}/only")
+        points.append((_path(entry["path"], f"{where}/path"), entry["point"], unit, only))
     return MappingProfile(
         document["profile"],
         _SEGMENT.sub("+", topic),

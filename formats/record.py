@@ -5,7 +5,7 @@
     5   1  flags: 1 = body compressed with zstd
     6   2  zero
     8   4  number of readings n
-    12  4  CRC-32 of the body as it stands here
+    12  4  CRC-32 of all else: header with zero here, then body
     16  8  received_at, µs UTC
     24  …  body: ts int64[n], value float64[n], point_id int32[n], quality uint8[n], then msgpack
 
@@ -77,21 +77,21 @@ class BinaryRecordCodec:
             packed = self._compressor.compress(body)
             if len(packed) < len(body):
                 body, flags = packed, _COMPRESSED
-        header = _HEADER.pack(MAGIC, VERSION, flags, 0, len(batch), zlib.crc32(body), batch.received_at)
-        return header + body
+        checksum = zlib.crc32(body, zlib.crc32(_header(flags, len(batch), 0, batch.received_at)))
+        return _header(flags, len(batch), checksum, batch.received_at) + body
 
     def decode(self, data: bytes) -> StreamRecord:
         """The record; :class:`DamagedRecordError` for bytes that are none. The arrays are read-only views."""
         if len(data) < _HEADER.size or data[:4] != MAGIC:
             raise _damaged("it does not begin like one")
-        _, version, flags, _, n, checksum, received_at = _HEADER.unpack_from(data)
+        _, version, flags, zero, n, checksum, received_at = _HEADER.unpack_from(data)
         if version != VERSION:
             raise DamagedRecordError(
                 f"a stream record of version {version}; this program reads version {VERSION}",
                 hint="a newer program wrote it: run that one, or let it stop cleanly before going back",
             )
         body: Any = memoryview(data)[_HEADER.size :]
-        if zlib.crc32(body) != checksum:
+        if zero or zlib.crc32(body, zlib.crc32(_header(flags, n, 0, received_at))) != checksum:
             raise _damaged("its checksum does not match")
         try:
             if flags & _COMPRESSED:
@@ -109,6 +109,10 @@ class BinaryRecordCodec:
             received_at,
         )
         return StreamRecord(batch, rest.ticks, rest.events, rest.dead_letters, rest.counts)
+
+
+def _header(flags: int, n: int, checksum: int, received_at: int) -> bytes:
+    return _HEADER.pack(MAGIC, VERSION, flags, 0, n, checksum, received_at)
 
 
 def _damaged(why: str) -> DamagedRecordError:

@@ -160,7 +160,8 @@ class Intake:
             return
         assert route.decode is not None
         options: dict[str, Any] = {} if route.kind is Kind.EVENT else {"limits": self._limits.message}
-        decoded = route.decode(message.payload, received_at=received_at, retained=message.retained, **options)
+        now = self._now(tenant, received_at)
+        decoded = route.decode(message.payload, received_at=now, retained=message.retained, **options)
         sent = decoded.readings
         self._count("ingest.readings", sent)
         if limited and not self._rates.readings(entry.id, sent, received_at):
@@ -248,9 +249,14 @@ class Intake:
         self._coalescer.frames(naming.point_id, ts, value, quality, present)
         self._count("ingest.accepted", value.size if present is None else int(np.count_nonzero(present)))
 
+    def _now(self, tenant: Tenant, received_at: int) -> int:
+        """The tenant's timeline at receipt: what stands in where a device sends no time, too. Until a publisher's clock
+        has spoken, the host's counts."""
+        return self._clocks.get(tenant.id, received_at) if tenant.publisher_clock else received_at
+
     def _window(self, tenant: Tenant, received_at: int) -> tuple[int | None, int]:
-        """Oldest and newest time the tenant takes now. Until a publisher's clock has spoken, the host's counts."""
-        now = self._clocks.get(tenant.id, received_at) if tenant.publisher_clock else received_at
+        """Oldest and newest time the tenant takes now."""
+        now = self._now(tenant, received_at)
         return None if tenant.past_window is None else now - tenant.past_window, now + tenant.future_bound
 
     def _bounds(self, tenant: Tenant, ts: int, received_at: int) -> tuple[str, str] | None:

@@ -38,7 +38,7 @@ class Kind(Enum):
 
 @dataclass(slots=True, eq=False)
 class Route:
-    """A topic taken apart. ``native``: a refused part can be sent again alone; of foreign payloads only the whole can."""
+    """A topic taken apart. ``native``: a refused part can be sent again alone; of foreign ones only the whole can."""
 
     kind: Kind
     tenant: Tenant | None = None

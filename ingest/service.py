@@ -97,6 +97,7 @@ class IngestService:
             clock=self._clock,
             status_topic=STATUS_TOPIC,
         )
+        self._session.subscribe(self._intake.router.filters, {"registry": self._snapshot.version})
         self._core.start()
         self._watcher.start()
         self._session.start()
@@ -234,7 +235,7 @@ class IngestService:
         self._say_broken_profiles()
         self._sink.reconfigure(snapshot)
         if self._session is not None:
-            self._session.subscribe(self._intake.router.filters)
+            self._session.subscribe(self._intake.router.filters, {"registry": snapshot.version})
 
     def _say_broken_profiles(self) -> None:
         assert self._intake is not None
@@ -242,7 +243,7 @@ class IngestService:
             log.error("profile.unusable", profile=name, problem=str(error), hint=error.hint)
 
     def register(self, what: Callable[[RegistryPort], None]) -> None:
-        """Do ``what`` and go on with the registry as it then is. Waits while the database is away, as the messages do."""
+        """Do ``what`` and go on with the registry as it then is. Waits while the database is away, as messages do."""
         delay, failing = 0.2, False
         while True:
             try:

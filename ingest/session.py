@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -123,6 +123,10 @@ class MqttSession:
         self._deliver = deliver
         self._filters = tuple(filters)
         self._subscribed: frozenset[str] = frozenset()
+        self._unconfirmed: set[int] = set()
+        self._confirmed = False
+        self._note: dict[str, Any] = {}
+        self._note_said = False
         self._clock = clock
         self._status_topic = status_topic
         self._wake_read, self._wake_write = socket.socketpair()
@@ -140,7 +144,8 @@ class MqttSession:
 
     @property
     def connected(self) -> bool:
-        return self._connected
+        """The broker has taken our subscriptions: what is published from now on reaches us, or waits for us."""
+        return self._connected and self._confirmed
 
     @property
     def paused(self) -> bool:
@@ -150,9 +155,14 @@ class MqttSession:
     def start(self) -> None:
         self._thread.start()
 
-    def subscribe(self, filters: Sequence[str]) -> None:
-        """These from now on; filters that are gone are unsubscribed."""
+    def subscribe(self, filters: Sequence[str], note: Mapping[str, Any] | None = None) -> None:
+        """These from now on; filters that are gone are unsubscribed.
+
+        ``note`` is said in our status with the filters as soon as the broker has taken them.
+        """
+        self._note = dict(note or {})
         self._filters = tuple(filters)
+        self._note_said = False
         self.wake()
 
     def wake(self) -> None:
@@ -285,6 +295,8 @@ class MqttSession:
             self._acknowledge()
             if frozenset(self._filters) != self._subscribed:
                 self._update_subscriptions()
+            if self._confirmed and not self._note_said:
+                self._say_status()
             if self._stopping and not client.want_write():
                 return
             reading = self._may_read()
@@ -341,8 +353,9 @@ class MqttSession:
 
     def _say_status(self, *, online: bool = True, paused: bool = False) -> None:
         if self._status_topic is not None:
-            text = orjson.dumps({"online": online, "paused": paused})
+            text = orjson.dumps({"online": online, "paused": paused, "filters": self._filters, **self._note})
             self._client.publish(self._status_topic, text, qos=0, retain=True)
+        self._note_said = True
 
     def _acknowledge(self) -> None:
         for mid in self._ledger.take_acknowledgements():
@@ -356,15 +369,19 @@ class MqttSession:
 
     def _update_subscriptions(self) -> None:
         wanted = frozenset(self._filters)
+        self._confirmed = False
         for gone in self._subscribed - wanted:
             self._client.unsubscribe(gone)
         fresh = [topic for topic in self._filters if topic not in self._subscribed]
         if fresh and self._settings.protocol == 5:
             # retained messages only with a new subscription: a process that restarts has seen them
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
-            self._client.subscribe([(topic, options) for topic in fresh])
+            _, mid = self._client.subscribe([(topic, options) for topic in fresh])
         elif fresh:
-            self._client.subscribe([(topic, 1) for topic in fresh])
+            _, mid = self._client.subscribe([(topic, 1) for topic in fresh])
+        if fresh and mid is not None:
+            self._unconfirmed.add(mid)
+        self._confirmed = not self._unconfirmed
         self._subscribed = wanted
 
     # --- callbacks of the client, in the same thread
@@ -379,9 +396,11 @@ class MqttSession:
         self.counts.connections += 1
         self._ledger.new_connection()
         self._connected = True
-        if not flags.session_present:
+        if not flags.session_present or self._unconfirmed:
             self._subscribed = frozenset()
-        self._say_status()
+            self._confirmed = False
+        self._unconfirmed.clear()
+        self._note_said = False
 
     def _on_disconnect(self, *_: Any) -> None:
         self._connected = False
@@ -392,6 +411,8 @@ class MqttSession:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             log.error("mqtt.subscription_refused", filters=self._filters, reasons=refused)
+        self._unconfirmed.discard(mid)
+        self._confirmed = not self._unconfirmed
 
     def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         try:
