@@ -1,0 +1,1 @@
+"""How well does the core judge machines whose truth is known?"""
