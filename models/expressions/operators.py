@@ -39,6 +39,7 @@ class Operator:
         }
 
     def read(self, rows: Rows, *names: str) -> list[Any]:
+        """The state of ``rows``: views where they are a slice, so compute all before the first :meth:`write`."""
         return [self.arrays[name][rows] for name in names]
 
     def write(self, rows: Rows, **values: Any) -> None:

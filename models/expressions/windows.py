@@ -176,11 +176,12 @@ class Duty(Bucketed):
         dt = frame.t - at
         counts = ok & (at >= 0) & (dt <= max(LONGEST_GAP, self.width))
         seconds = np.where(counts, dt * 1e-6, 0.0)
+        true_seconds = np.where(counts & (last == 1.0), seconds, 0.0)
         self.write(frame.rows, last=np.where(ok, c, last), at=np.where(ok, frame.t, at))
         bucket = frame.t[:, 0] // self.width
         slot = self.open_slot(frame.index, frame.t[:, 0])
         self.arrays["known"][frame.index, :, slot] += seconds
-        self.arrays["true"][frame.index, :, slot] += np.where(counts & (last == 1.0), seconds, 0.0)
+        self.arrays["true"][frame.index, :, slot] += true_seconds
         mask = self.inside(frame, bucket)[:, None, :]
         known: FloatArray = np.where(mask, self.arrays["known"][frame.rows], 0.0).sum(axis=-1)
         true: FloatArray = np.where(mask, self.arrays["true"][frame.rows], 0.0).sum(axis=-1)
