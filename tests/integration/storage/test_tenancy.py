@@ -1,0 +1,373 @@
+"""One tenant tries every way to what is another's; every right and every row policy is listed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from core.condition import Change, HealthAssessment, StateChange
+from core.errors import ConflictError, NotFoundError
+from core.quality import GOOD
+from core.telemetry import DeadLetter, EventRecord
+from core.time import SECOND
+from storage import admin
+from storage.errors import translated
+from storage.migrate import API, BOARD, WRITER
+from storage.queries import load
+from storage.secrets import split_key
+from tests.integration.storage.helpers import PUMP, PUMP_DOCUMENT, T0, Committer, Store, transition
+
+pytestmark = [pytest.mark.integration, pytest.mark.isolation]
+
+WITHOUT_ROW_SECURITY = {"latest_reading", "migration", "reading"}
+"""Readings, which API and boards have no right on, and the migrations' ledger, which only the platform reads."""
+
+API_READS = {
+    "alarm",
+    "alarm_journal",
+    "alarm_rule",
+    "audit_log",
+    "component",
+    "condition_transition",
+    "dead_letter",
+    "device",
+    "equipment",
+    "equipment_grant",
+    "equipment_type",
+    "event",
+    "health",
+    "health_history",
+    "latest_visible",
+    "my_equipment",
+    "outbox",
+    "point",
+    "reading_visible",
+    "site",
+    "state_change",
+    "tenant",
+    # the API's own migration
+    "equipment_owner",
+    "grant_visible",
+    "replay_request",
+}
+NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "outbox", "replay_request"}
+API_CALLS = {
+    "authenticate",
+    "current_tenant",
+    "from_us",
+    "may",
+    "operate_alarm",
+    "point_visible",
+    "priority_rank",
+    "reading_gaps",
+    "readings",
+    "readings_thinned",
+    "rights_level",
+    "to_us",
+    # the API's own migration
+    "change_equipment",
+    "commit_age",
+    "end_grant",
+    "expire_shelves",
+    "fit_equipment",
+    "give_grant",
+    "outbox_bounds",
+    "platform_figures",
+    "register_equipment",
+    "request_replay",
+    "sequence_outbox",
+}
+CALLS_OF_BOARDS = {
+    "current_tenant",
+    "from_us",
+    "may",
+    "point_visible",
+    "priority_rank",
+    "reading_gaps",
+    "readings",
+    "readings_thinned",
+    "rights_level",
+    "to_us",
+}
+
+
+@pytest.fixture
+def world(store: Store) -> Store:
+    """Both pumps with something of everything."""
+    with Committer(store) as c:
+        for tenant, equipment, points in (
+            (store.acme, store.ours, store.points),
+            (store.bolt, store.theirs, store.their_points),
+        ):
+            c.commit(
+                [(p, T0 + n * SECOND, float(p), GOOD) for p in points for n in range(10)],
+                events=[EventRecord(equipment, "error", T0, {"tenant": tenant})],
+                dead_letters=[DeadLetter(f"servitize/v1/{tenant}", b"x", "not-json", "", T0, tenant, equipment)],
+                states=(StateChange(equipment, T0, "loaded"),),
+                health=(HealthAssessment(equipment, "", T0, 90.0),),
+                transitions=(transition(equipment, Change.RAISED, T0),),
+            )
+    with psycopg.connect(store.dsn) as connection:
+        for tenant in (store.acme, store.bolt):
+            admin.create_site(connection, tenant, "north", "North")
+            admin.create_api_key(connection, tenant, "k", scopes=["read"])
+            admin.create_device(connection, tenant, None, f"d{tenant}", f"u{tenant}", "pw")
+            admin.audit(connection, tenant, "me", "thing.done", "thing", {})
+        connection.execute("SELECT servitize.sequence_outbox()")
+    return store
+
+
+def test_row_security_is_on_and_forced_on_every_relational_table(store: Store) -> None:
+    rows = store.all(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'servitize'::regnamespace AND relkind IN ('r', 'p') "
+        "AND NOT relispartition AND NOT (relrowsecurity AND relforcerowsecurity)"
+    )
+    assert {name for (name,) in rows} == WITHOUT_ROW_SECURITY
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "calls"),
+    [(API, API_READS, API_CALLS), (BOARD, API_READS - NOT_FOR_BOARDS, CALLS_OF_BOARDS)],
+)
+def test_every_right_of_api_and_boards_is_one_that_was_meant(
+    store: Store, role: str, reads: set[str], calls: set[str]
+) -> None:
+    rights = store.all(
+        "SELECT c.relname, r.name FROM pg_class c, "
+        "unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS r (name) "
+        "WHERE c.relnamespace = 'servitize'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+        "AND has_table_privilege(%s, c.oid, r.name)",
+        role,
+    )
+    assert {name for name, right in rights if right == "SELECT"} == reads
+    assert {r for r in rights if r[1] != "SELECT"} == ({("audit_log", "INSERT")} if role == API else set())
+    columns = store.all(
+        "SELECT DISTINCT table_name, column_name, privilege_type FROM information_schema.column_privileges "
+        "WHERE grantee = %s AND table_schema = 'servitize'",
+        role,
+    )
+    beyond = {(table, right) for table, _, right in columns} - set(rights)
+    assert beyond == ({("api_key", "SELECT"), ("api_key", "INSERT"), ("api_key", "UPDATE")} if role == API else set())
+    assert ("api_key", "hash", "SELECT") not in columns
+    functions = store.all(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'servitize'::regnamespace "
+        "AND has_function_privilege(%s, p.oid, 'EXECUTE')",
+        role,
+    )
+    assert {name for (name,) in functions} == calls
+
+
+def test_public_has_no_right_on_anything(store: Store) -> None:
+    assert (
+        store.all(
+            "SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a "
+            "WHERE c.relnamespace = 'servitize'::regnamespace AND a.grantee = 0"
+        )
+        == []
+    )
+    assert (
+        store.all(
+            "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'servitize'::regnamespace "
+            "AND has_function_privilege('public', p.oid, 'EXECUTE')"
+        )
+        == []
+    )
+
+
+def test_every_definer_function_has_a_fixed_search_path(store: Store) -> None:
+    assert (
+        store.all(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'servitize'::regnamespace AND prosecdef "
+            "AND NOT coalesce(proconfig::text, '') LIKE '%%search_path=pg_catalog, pg_temp%%'"
+        )
+        == []
+    )
+
+
+def test_every_view_for_tenants_is_a_security_barrier(store: Store) -> None:
+    rows = store.all(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'servitize'::regnamespace AND relkind = 'v' "
+        "AND NOT coalesce('security_barrier=true' = ANY (reloptions), false)"
+    )
+    assert {name for (name,) in rows} == {"visible_equipment", "partition_alarm"}
+
+
+def test_a_tenant_sees_its_own_rows_and_none_of_another(world: Store) -> None:
+    owned = {
+        "equipment": "id",
+        "component": "equipment_id",
+        "point": "equipment_id",
+        "event": "equipment_id",
+        "state_change": "equipment_id",
+        "condition_transition": "equipment_id",
+        "alarm": "equipment_id",
+        "alarm_journal": "equipment_id",
+        "health": "equipment_id",
+        "health_history": "equipment_id",
+        "outbox": "equipment_id",
+        "dead_letter": "equipment_id",
+        "latest_visible": "equipment_id",
+    }
+    for tenant, equipment in ((world.acme, world.ours), (world.bolt, world.theirs)):
+        with world.api(tenant) as c:
+            for table, column in owned.items():
+                found = c.execute(f"SELECT DISTINCT {column} FROM servitize.{table}").fetchall()
+                assert found == [(equipment,)], table
+            for table in ("site", "api_key", "device", "audit_log"):
+                found = c.execute(f"SELECT DISTINCT tenant_id FROM servitize.{table}").fetchall()
+                assert found == [(tenant,)], table
+            assert c.execute("SELECT id FROM servitize.tenant").fetchall() == [(tenant,)]
+
+
+def test_without_a_tenant_nothing_is_visible(world: Store) -> None:
+    with world.api(None) as c:
+        for name in API_READS - {"alarm_rule", "equipment_type"}:
+            assert c.execute(f"SELECT count(*) FROM servitize.{name}").fetchone() == (0,), name
+
+
+def test_readings_come_by_function_and_view_for_visible_points_only(world: Store) -> None:
+    queries = load("reading")
+    window = {"time_from": T0, "time_to": T0 + 60 * SECOND}
+    with world.api(world.acme) as c:
+        mine, theirs = world.points[0], world.their_points[0]
+        assert len(list(queries.readings(c, point_id=mine, max_rows=None, **window))) == 10
+        assert list(queries.readings(c, point_id=theirs, max_rows=None, **window)) == []
+        assert list(queries.readings_thinned(c, point_id=theirs, pixels=100, **window)) == []
+        assert list(queries.gaps(c, point_id=theirs, longest=SECOND, **window)) == []
+        assert len(list(queries.latest(c, equipment_id=world.ours))) == 3
+        assert list(queries.latest(c, equipment_id=world.theirs)) == []
+        seen = c.execute("SELECT DISTINCT point_id FROM servitize.reading_visible ORDER BY 1").fetchall()
+        assert [p for (p,) in seen] == sorted(world.points)
+
+
+ROADS_AROUND = [
+    "SELECT * FROM servitize.reading",
+    "SELECT * FROM servitize.reading_default",
+    "SELECT * FROM servitize.latest_reading",
+    "SELECT * FROM servitize.visible_equipment",
+    "SELECT hash FROM servitize.api_key",
+    "SELECT * FROM servitize.board_login",
+    "SELECT servitize.apply_transitions('[]')",
+    "SELECT servitize.apply_alarm_event(1, 'c', 'raised', now(), 'x', '', '{}')",
+    "SELECT servitize.repair_latest()",
+    "SELECT servitize.ensure_partitions(now(), now())",
+    "UPDATE servitize.alarm SET state = 'normal'",
+    "UPDATE servitize.api_key SET tenant_id = 2",
+    "DELETE FROM servitize.audit_log",
+    "SET ROLE servitize_owner",
+    "SET ROLE servitize_writer",
+    "CREATE TABLE servitize.mine (x int)",
+    "CREATE VIEW v AS SELECT * FROM servitize.reading",
+    "SELECT * FROM pg_statistic",
+    "COPY servitize.reading TO STDOUT",
+    "TABLE pg_authid",
+]
+
+
+def test_roads_around_are_closed(world: Store) -> None:
+    for login in (world.login(API), board(world, world.acme)):
+        with psycopg.connect(login) as connection:
+            for attempt in ROADS_AROUND:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                    connection.execute(attempt)
+
+
+def test_statistics_show_no_values_of_another_tenant(world: Store) -> None:
+    with psycopg.connect(world.dsn) as connection:
+        connection.execute("SET ROLE servitize_owner")
+        connection.execute("ANALYZE servitize.reading, servitize.event, servitize.api_key")
+    with world.api(world.acme) as c:
+        assert (
+            c.execute(
+                "SELECT * FROM pg_stats WHERE schemaname = 'servitize' AND tablename IN "
+                "(SELECT relname FROM pg_class WHERE relname LIKE 'reading%%')"
+            ).fetchall()
+            == []
+        )
+
+
+def test_a_function_of_the_askers_sees_no_row_behind_the_barrier(world: Store) -> None:
+    with psycopg.connect(board(world, world.acme)) as c:
+        seen: list[str] = []
+        c.add_notice_handler(lambda notice: seen.append(notice.message_primary or ""))
+        c.execute(
+            "CREATE FUNCTION pg_temp.peep(float8) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
+        )
+        c.execute("SELECT * FROM servitize.reading_visible WHERE pg_temp.peep(value)").fetchall()
+        assert {float(text) for text in seen} == {float(p) for p in world.points}
+
+
+def board(store: Store, tenant: int) -> str:
+    login = f"board_{tenant}"
+    with psycopg.connect(store.dsn) as connection:
+        admin.create_board_login(connection, tenant, login, "pw")
+    return psycopg.conninfo.make_conninfo(store.dsn, user=login, password="pw")
+
+
+def test_a_boards_tenant_comes_from_its_login_whatever_it_sets(world: Store) -> None:
+    with psycopg.connect(board(world, world.acme)) as c:
+        c.execute("SELECT set_config('servitize.tenant', %s, false)", (str(world.bolt),))
+        assert c.execute("SELECT id FROM servitize.equipment").fetchall() == [(world.ours,)]
+        assert c.execute("SELECT DISTINCT equipment_id FROM servitize.latest_visible").fetchall() == [(world.ours,)]
+
+
+def test_a_grant_shows_an_equipment_while_it_lasts(world: Store) -> None:
+    window = {"time_from": T0, "time_to": T0 + 60 * SECOND, "max_rows": None}
+    point = world.their_points[0]
+    with psycopg.connect(world.dsn) as connection:
+        grant = admin.grant_equipment(connection, world.theirs, world.acme, "read")
+    with world.api(world.acme) as c:
+        assert c.execute(
+            "SELECT rights FROM servitize.my_equipment WHERE equipment_id = %s", (world.theirs,)
+        ).fetchall() == [("read",)]
+        assert len(list(load("reading").readings(c, point_id=point, **window))) == 10
+        assert c.execute("SELECT count(*) FROM servitize.alarm").fetchone() == (2,)
+    with psycopg.connect(world.dsn) as connection:
+        admin.end_grant(connection, grant)
+    with world.api(world.acme) as c:
+        assert list(load("reading").readings(c, point_id=point, **window)) == []
+
+
+def test_a_key_opens_its_tenant_until_revoked_or_expired(store: Store) -> None:
+    with psycopg.connect(store.dsn) as connection:
+        key = admin.create_api_key(connection, store.acme, "k", scopes=["read", "alarms"], role="operator")
+        old = admin.create_api_key(connection, store.acme, "old", scopes=["read"], expires_at=T0)
+
+    def enter(text: str) -> Any:
+        parts = split_key(text)
+        assert parts is not None
+        with store.api(None) as c:
+            return load("admin").authenticate(c, prefix=parts[0], hash=parts[1])
+
+    assert enter(key.text) == (key.id, store.acme, "acme", ["read", "alarms"], "operator")
+    assert enter(key.text[:-1] + ("a" if key.text[-1] != "a" else "b")) is None
+    assert enter(old.text) is None
+    with psycopg.connect(store.dsn) as connection:
+        admin.revoke_api_key(connection, key.id)
+    assert enter(key.text) is None
+
+
+def test_the_audit_log_only_grows(world: Store) -> None:
+    for login in (world.dsn, world.login(WRITER), world.login(API)):
+        for statement in ("UPDATE servitize.audit_log SET actor = 'x'", "DELETE FROM servitize.audit_log"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(login) as connection:
+                connection.execute(statement)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), world.api(world.acme) as c:
+        load("admin").audit(
+            c, tenant_id=world.bolt, actor="me", action="a.b", object="o", detail=psycopg.types.json.Jsonb({})
+        )
+
+
+def test_admin_says_what_is_wrong(store: Store) -> None:
+    with psycopg.connect(store.dsn) as connection:
+        with pytest.raises(ConflictError), connection.transaction():
+            admin.create_tenant(connection, "acme", "again")
+        with pytest.raises(ConflictError), connection.transaction():
+            admin.create_equipment(connection, store.acme, "pump-1", PUMP)
+        with pytest.raises(ConflictError, match="somebody else"), connection.transaction():
+            admin.publish_type(connection, PUMP, PUMP_DOCUMENT, tenant_id=store.acme)
+        with pytest.raises(NotFoundError), connection.transaction(), translated():
+            admin.grant_equipment(connection, 999, store.acme, "read")
