@@ -14,12 +14,14 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, UnavailableError
 from core.time import DAY, SECOND, isoformat
+from ingest.routes import STATUS_TOPIC
 from ingest.session import MqttSettings
 from models.types import catalog, to_document
 from storage import admin
-from workbench.replay.publisher import Publisher, paced
+from storage.queries import load
+from workbench.replay.publisher import Publisher, last_retained, paced
 from workbench.replay.recordings import Message, Recording, load_profile, read
 
 CLOCK_EVERY: Final = 1_000
@@ -87,6 +89,23 @@ def register(connection: psycopg.Connection[Any], recording: Recording, tenant: 
         admin.put_profile(connection, tenant_id, profile.name, profile.document)
 
 
+def wait_for_ingest(mqtt: MqttSettings, version: int, *, timeout: float = 30.0) -> None:
+    """Until ingest says that it serves the registry of ``version`` and the broker has taken its subscriptions.
+
+    What is published before is nobody's, and the broker drops it without a word.
+    """
+
+    def serves(payload: bytes) -> bool:
+        status = orjson.loads(payload)
+        return bool(status.get("online")) and int(status.get("registry", -1)) >= version
+
+    if not last_retained(mqtt, STATUS_TOPIC, serves, timeout):
+        raise UnavailableError(
+            f"ingest did not take up the new registration within {timeout:g} s",
+            hint="is `servitize up` running, and does its log say why it waits?",
+        )
+
+
 def publish(
     recording: Recording,
     tenant: str,
@@ -146,14 +165,12 @@ def replay_command(
     shuffle: int | None = None,
     twice: bool = False,
     tenant: str | None = None,
-    subscribed: Callable[[str], None] | None = None,
     as_json: bool = False,
     console: Console | None = None,
 ) -> Summary:
     """All of ``servitize replay FILE… --profile NAME``; ``connection`` is of the owner's login.
 
-    ``subscribed(filter)`` is called after the registration and returns when ingest takes the topics of the profile;
-    without it the replay waits a little. Raises :class:`~core.errors.ServitizeError` for what is in the way.
+    Raises :class:`~core.errors.ServitizeError` for what is in the way.
     """
     console = console or Console(stderr=as_json)
     pace = parse_speed(speed)
@@ -161,11 +178,9 @@ def replay_command(
     tenant = tenant or f"replay-{mapping.name.replace('_', '-')}"
     recording = read([Path(file) for file in files], mapping, limit=limit)
     register(connection, recording, tenant)
+    version = int(load("registry").version(connection))
     connection.commit()
-    if subscribed is not None:
-        subscribed(mapping.filter)
-    else:
-        time.sleep(3.0)
+    wait_for_ingest(mqtt, version)
     total = len(recording.messages) * (2 if twice else 1)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json, transient=True) as progress:

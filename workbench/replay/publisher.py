@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -71,6 +72,11 @@ class Publisher:
         self.sent += 1
         self._client.publish(topic, payload, qos=1)
 
+    def listen(self, topic: str, on_message: Callable[..., None]) -> None:
+        """Call ``on_message`` (as paho does) for what is on ``topic``."""
+        self._client.on_message = on_message
+        self._client.subscribe(topic, qos=1)
+
     def drain(self) -> None:
         """Until every message is the broker's."""
         seen, since = -1, time.monotonic()
@@ -100,6 +106,19 @@ class Publisher:
             self.acknowledged += 1
             self._condition.notify_all()
         self._window.release()
+
+
+def last_retained(settings: MqttSettings, topic: str, satisfied: Callable[[bytes], bool], timeout: float) -> bool:
+    """Whether a message on ``topic``, retained or new, satisfies within ``timeout`` seconds."""
+    done = threading.Event()
+
+    def on_message(client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        if satisfied(bytes(message.payload)):
+            done.set()
+
+    with Publisher(settings, f"servitize-replay-{secrets.token_hex(4)}") as connection:
+        connection.listen(topic, on_message)
+        return done.wait(timeout)
 
 
 def paced(
