@@ -1,8 +1,9 @@
 """``servitize evaluate demo``: the core on simulated fleets, faster than real time, judged by the simulators' own log.
 
-Per seed three compressor trains and a six-car train at one site, a reading per point and 10 s. The fleets of all seeds run side by
-side through one :class:`~stream_processors.pipeline.processor.Processor` per type: no broker, no database, the same rules as live.
-Seeds take turns among the four seasons, so cold mornings and hot afternoons are always among them.
+Per seed three compressor trains and a six-car train at one site, a reading per point and 10 s. The fleets of all seeds
+run side by side through one :class:`~stream_processors.pipeline.processor.Processor` per type: no broker, no database,
+the same rules as live. Seeds take turns among the four seasons, so cold mornings and hot afternoons are always among
+them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from workbench.evaluate.verdict import Announced, KnownFault, Verdict, announced
 
 PERIOD_S: Final = 10
 PERIODS: Final = 60
-"""Frames a record carries: ten minutes of all machines, so that what a record costs once is paid once in ten minutes."""
+"""Frames a record carries: ten minutes of all machines, so that a record's own cost is small."""
 _SEASONS: Final = tuple(from_datetime(datetime(2026, month, 12, tzinfo=UTC)) for month in (1, 4, 7, 10))
 _KINDS: Final[tuple[tuple[type[Fleet], int, int], ...]] = ((CompressorTrainFleet, 0, 3), (MetroTrainFleet, 3, 1))
 """(fleet, first unit, units) of a seed."""
@@ -43,7 +44,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one type's machines went through: the truth, the alarms, and how long it took in seconds of processor time."""
+    """What one type's machines went through, and what was said about it."""
 
     faults: list[KnownFault]
     alarms: list[Announced]
@@ -61,8 +62,8 @@ def evaluate_demo(
 ) -> dict[str, Any]:
     """Run and judge; the result as ``--json`` prints it. See :mod:`workbench.evaluate.verdict` for what counts as what.
 
-    ``seeds`` make fleets, plans and weather; equal arguments give equal results. ``jobs`` 2 runs the types in two processes.
-    ``types`` stand in for the catalogue's (by key).
+    ``seeds`` make fleets, plans and weather; equal arguments give equal results. ``jobs`` 2 runs the types in two
+    processes. ``types`` stand in for the catalogue's (by key).
 
     >>> evaluate_demo([1], 0.01, faults=False)["false_alarms"]
     0
@@ -138,7 +139,9 @@ def _run_kind(
     fleet_type, first, units = _KINDS[kind]
     known = (types or {}).get(fleet_type.TYPE) or catalog()[fleet_type.TYPE]
     groups = [
-        _group(fleet_type, first, units, [seed for seed in seeds if seed % len(_SEASONS) == season], season, days, faults)
+        _group(
+            fleet_type, first, units, [seed for seed in seeds if seed % len(_SEASONS) == season], season, days, faults
+        )
         for season in range(len(_SEASONS))
         if any(seed % len(_SEASONS) == season for seed in seeds)
     ]
@@ -173,7 +176,7 @@ def _group(
         if faults:
             rng = np.random.default_rng([seed, first])
             drawn = draw_faults(fleet_type, mine, start, days, rng)
-            plans += [_moved(plan, i * units) for plan in drawn]
+            plans += [replace(plan, unit=plan.unit + i * units) for plan in drawn]
         of_units += mine
         sites += [unit_seeds(seed, 1)[0]] * units
         names += [f"seed{seed}-{fleet_type.TYPE}-{unit + 1}" for unit in range(units)]
@@ -181,16 +184,8 @@ def _group(
     return _Group(fleet, tuple(names), season + 1, np.empty((0, 0), np.int32))
 
 
-def _moved(plan: Any, by: int) -> Any:
-    from dataclasses import replace
-
-    return replace(plan, unit=plan.unit + by)
-
-
 def _register(known: EquipmentType, groups: list[_Group]) -> tuple[RegistrySnapshot, list[_Group]]:
-    """Everything registered, points of an equipment with consecutive ids: the fleet's in its order, then the derived ones."""
-    from dataclasses import replace
-
+    """Everything registered; the ids of an equipment's points follow one another: the fleet's, then derived."""
     instances = {p.key: p for p in known.point_instances()}
     equipment: dict[int, EquipmentEntry] = {}
     numbered, next_point = [], 1
@@ -206,11 +201,11 @@ def _register(known: EquipmentType, groups: list[_Group]) -> tuple[RegistrySnaps
             ids[row] = np.arange(next_point, next_point + len(sent))
             next_point += len(keys)
             number = len(equipment) + 1
-            equipment[number] = EquipmentEntry(
-                number, group.tenant, name, known.key, EquipmentStatus.APPROVED, points
-            )
+            equipment[number] = EquipmentEntry(number, group.tenant, name, known.key, EquipmentStatus.APPROVED, points)
         numbered.append(replace(group, points=ids))
-    tenants = {g.tenant: Tenant(g.tenant, f"season{g.tenant}", f"season {g.tenant}", publisher_clock=True) for g in groups}
+    tenants = {
+        g.tenant: Tenant(g.tenant, f"season{g.tenant}", f"season {g.tenant}", publisher_clock=True) for g in groups
+    }
     return RegistrySnapshot(1, tenants, {known.key: known}, equipment), numbered
 
 

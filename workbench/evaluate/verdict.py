@@ -2,15 +2,17 @@
 
 Pure. The rules, to the letter:
 
-* *Announced alarm*: a condition that becomes raised, or is unsuppressed, and tells people (not a consequence under a first-out).
-* A fault *explains* an announced alarm if the alarm is on the fault's equipment, at or after its onset, its concern is the fault's
-  kind (machine or instrument), and its component is the fault's own. For a machine fault the component may also be one that the
-  failure mode itself disturbs (``shows_on`` of the simulator's table: clogged filter → low header pressure): such an alarm is
-  no mistake, but it does not count as finding the fault either.
-* A fault is *found* if such an alarm on its own component is announced at or after the onset and before its stated limit; *late* if
-  the first one comes after the limit; else it is missed.
-* An announced alarm that no fault explains is *wrong_component* if some fault of the same equipment had begun by then (wrong
-  place or wrong concern), and a *false alarm* if none had. Nothing is forgiven: an alarm that comes back counts again.
+* *Announced alarm*: a condition that becomes raised, or is unsuppressed, and tells people (not a consequence under a
+  first-out).
+* A fault *explains* an announced alarm if the alarm is on the fault's equipment, at or after its onset, its concern is
+  the fault's kind (machine or instrument), and its component is the fault's own. For a machine fault the component may
+  also be one that the failure mode itself disturbs (``shows_on`` of the simulator's table: clogged filter → low header
+  pressure): such an alarm is no mistake, but it does not count as finding the fault either.
+* A fault is *found* if such an alarm on its own component is announced at or after the onset and before its stated
+  limit; *late* if the first one comes after the limit; else it is missed.
+* An announced alarm that no fault explains is *wrong_component* if some fault of the same equipment had begun by then
+  (wrong place or wrong concern), and a *false alarm* if none had. Nothing is forgiven: an alarm that comes back counts
+  again.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _TELLS: Final = (Change.RAISED, Change.UNSUPPRESSED)
 
 @dataclass(frozen=True, slots=True)
 class KnownFault:
-    """A fault of the truth. ``limit_at`` µs: when its stated limit was reached, or is due; ``kind`` machine or instrument."""
+    """A fault of the truth. ``limit_at`` µs: its stated limit was reached or is due; ``kind`` machine or instrument."""
 
     equipment: str
     component: str
@@ -91,9 +93,10 @@ def announced(transitions: Iterable[ConditionTransition], equipment: dict[int, s
 
 
 def judge(faults: Sequence[KnownFault], alarms: Sequence[Announced]) -> Verdict:
-    """The verdict by the rules above. A condition of a connection is nobody's fault here and counts as unexplained, too."""
+    """The verdict by the rules above. A condition of a connection is nobody's fault here: it counts as unexplained."""
     findings = tuple(_finding(fault, alarms) for fault in faults)
-    wrong, false = [], []
+    wrong: list[Announced] = []
+    false: list[Announced] = []
     for alarm in alarms:
         here = [f for f in faults if f.equipment == alarm.equipment and f.onset <= alarm.at]
         if any(_explains(f, alarm) for f in here):
