@@ -87,9 +87,13 @@ class Intake:
 
     def message(self, message: Inbound) -> None:
         """Take one message in. Never raises for what is in it."""
-        self._count("ingest.messages")
         try:
-            self._take(message)
+            route = self._route(message.topic)
+            if route.kind is Kind.OWN:
+                self._count("ingest.own")
+            else:
+                self._count("ingest.messages")
+                self._take(message, route)
         except Abort:
             raise
         except Exception:
@@ -112,11 +116,7 @@ class Intake:
             self._routes[topic] = route
         return route
 
-    def _take(self, message: Inbound) -> None:
-        route = self._route(message.topic)
-        if route.kind is Kind.OWN:
-            self._count("ingest.own")
-            return
+    def _take(self, message: Inbound, route: Route) -> None:
         if route.kind is Kind.CLOCK:
             self._clock(message, route)
             return

@@ -7,6 +7,7 @@ says so.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -97,7 +98,7 @@ class IngestService:
             clock=self._clock,
             status_topic=STATUS_TOPIC,
         )
-        self._session.subscribe(self._intake.router.filters, {"registry": self._snapshot.version})
+        self._session.subscribe(self._intake.router.filters, self._note(self._snapshot))
         self._core.start()
         self._watcher.start()
         self._session.start()
@@ -235,7 +236,11 @@ class IngestService:
         self._say_broken_profiles()
         self._sink.reconfigure(snapshot)
         if self._session is not None:
-            self._session.subscribe(self._intake.router.filters, {"registry": snapshot.version})
+            self._session.subscribe(self._intake.router.filters, self._note(snapshot))
+
+    def _note(self, snapshot: RegistrySnapshot) -> dict[str, Any]:
+        """What our status says beside the subscriptions: who serves which registry."""
+        return {"registry": snapshot.version, "pid": os.getpid()}
 
     def _say_broken_profiles(self) -> None:
         assert self._intake is not None
