@@ -40,9 +40,7 @@ async def list_alarms(
     equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
     grouped: Annotated[
         bool | None,
-        Query(
-            description="True: only those that stand for themselves, with `consequences`; false: only consequences"
-        ),
+        Query(description="True: only those that stand for themselves, with `consequences`; false: only consequences"),
     ] = None,
 ) -> Page[Alarm]:
     """Without filters: every alarm there ever was, once. A trip's flood is one alarm with `grouped=true`."""

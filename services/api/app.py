@@ -15,6 +15,7 @@ import services.lifecycle_health.routes
 import services.notifications.routes
 import services.telemetry.routes
 import services.tenancy.routes
+from models.types import from_document
 from services.api import errors, operations
 from services.api.background import run_background
 from services.api.metrics import Measure
@@ -37,8 +38,8 @@ Machines, what they measure, how they are, and what alarms about them want doing
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: AppState = app.state.servitize
     state.loop = asyncio.get_running_loop()
-    await state.database.open()
     await state.database.refuse_unbound()
+    await state.database.open()
     background = asyncio.create_task(run_background(state), name="api-background")
     try:
         yield
@@ -64,7 +65,7 @@ def _v1() -> APIRouter:
     return router
 
 
-def create_app(settings: ApiSettings, parse_type: TypeParser) -> FastAPI:
+def create_app(settings: ApiSettings, parse_type: TypeParser = from_document) -> FastAPI:
     """An ASGI app. Its lifespan opens the database pool and starts numbering of events, shelf timers and streams.
 
     ``parse_type`` makes an equipment type of its document, for registering equipment. The app starts without a database

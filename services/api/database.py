@@ -98,7 +98,7 @@ class Database:
         row = await (await connection.execute(statements()["take_role"])).fetchone()
         if row is None or not row["bound"]:
             raise UnavailableError(
-                f"the API's database login is not bound by row security (it acts as {row and row['role']})",
+                f"the API's database login is not bound by row security ({row and row['login']})",
                 hint=f"log in as {ROLE}, or grant {ROLE} to the login",
             )
 

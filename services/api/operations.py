@@ -132,7 +132,8 @@ async def metrics(request: Request) -> Response:
 
 
 _STYLE: Final = (
-    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    ":root{color-scheme:light dark}"
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "td,th{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}code{font-family:ui-monospace,monospace}"
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -161,8 +162,8 @@ async def docs(request: Request) -> Response:
         for kind in KINDS.values()
     )
     page = (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>servitize API</title><style>{_STYLE}</style>"
-        "</head><body><h1>servitize API</h1>"
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>servitize API</title>"
+        f"<style>{_STYLE}</style></head><body><h1>servitize API</h1>"
         "<p>The contract in full, with examples: <a href='/openapi.json'>/openapi.json</a>.</p>"
         f"<h2>Operations</h2><table>{_operations(request.app.openapi())}</table>"
         "<h2>Problems</h2><p>Every refusal is <code>application/problem+json</code> (RFC 9457); "

@@ -7,6 +7,7 @@ import types
 
 import uvicorn
 
+from models.types import from_document
 from services.api.app import create_app
 from services.api.settings import ApiSettings
 from services.api.state import TypeParser, state_of
@@ -24,7 +25,7 @@ class Server(uvicorn.Server):
         state_of(self.config.app).close_streams()
 
 
-def make_server(settings: ApiSettings, parse_type: TypeParser) -> Server:
+def make_server(settings: ApiSettings, parse_type: TypeParser = from_document) -> Server:
     """A server ready to ``run()`` (blocking) or ``await serve()``; not started, nothing bound."""
     return Server(
         uvicorn.Config(
@@ -45,11 +46,11 @@ def make_server(settings: ApiSettings, parse_type: TypeParser) -> Server:
     )
 
 
-def run(settings: ApiSettings, parse_type: TypeParser, sockets: list[socket.socket] | None = None) -> None:
+def run(settings: ApiSettings, sockets: list[socket.socket] | None = None) -> None:
     """Serve until SIGINT or SIGTERM, on ``sockets`` that are bound already (no race for a free port) or on
     ``settings``' address. Requests in flight get ``settings.grace`` seconds; what they did is committed or rolled
     back.
 
     Raises ``SystemExit`` when the address cannot be bound or the database role is not the one that isolates tenants.
     """
-    make_server(settings, parse_type).run(sockets)
+    make_server(settings).run(sockets)

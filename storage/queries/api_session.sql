@@ -1,8 +1,9 @@
 -- name: take_role()^
--- For the life of the connection. "bound" is false for a role that row security does not bind.
+-- For the life of the connection. "bound" is false for a login that row security does not bind, whatever role it takes.
 WITH taken AS MATERIALIZED (SELECT set_config('role', 'servitize_api', false) AS role)
-SELECT t.role, NOT (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, 'servitize_api', 'MEMBER') AS bound
-  FROM taken t JOIN pg_roles r ON r.rolname = t.role;
+SELECT session_user AS login,
+       bool_and(NOT (r.rolsuper OR r.rolbypassrls)) AND pg_has_role(session_user, 'servitize_api', 'MEMBER') AS bound
+  FROM taken t JOIN pg_roles r ON r.rolname IN (t.role, session_user);
 
 -- name: become_tenant(tenant)^
 -- Until the end of the transaction.

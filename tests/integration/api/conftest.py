@@ -22,7 +22,7 @@ from runtime.local.postgres import LocalPostgres
 from services.api.server import Server, make_server
 from services.api.settings import ApiSettings
 from storage import admin
-from storage.migrate import API, WRITER, migrate
+from storage.migrate import API, WRITER, ensure_roles, migrate
 from tests.conftest import Database, DatabaseFactory
 
 T0 = 1_780_000_000 * SECOND
@@ -136,7 +136,7 @@ def _machine(connection: psycopg.Connection[Any], party: Party) -> None:
 
 
 def _story(world: World, party: Party) -> None:
-    """A thousand readings a second apart with one spike, a gap of ten minutes, an event, a refusal, health, an alarm."""
+    """A thousand readings a second apart with one spike and a gap of ten minutes, an event, a refusal, an alarm."""
     world.execute("SELECT servitize.ensure_partitions(%s, %s)", [to_datetime(T0), to_datetime(T0 + 3600 * SECOND)])
     with psycopg.connect(world.writer_dsn) as connection, connection.cursor() as cursor:
         for n in range(1000):
@@ -154,8 +154,9 @@ def _story(world: World, party: Party) -> None:
         )
         cursor.execute(b"INSERT INTO servitize.state_change VALUES (%s, %s, 'running')", [party.equipment, at])
         cursor.execute(
-            b"INSERT INTO servitize.dead_letter (hash, tenant_id, equipment_id, topic, payload, payload_bytes, reason, detail,"
-            b" first_received_at, last_received_at) VALUES (%s, %s, %s, 't', %s, 4, 'not-json', 'no JSON', %s, %s) RETURNING id",
+            b"INSERT INTO servitize.dead_letter (hash, tenant_id, equipment_id, topic, payload, payload_bytes, reason,"
+            b" detail, first_received_at, last_received_at)"
+            b" VALUES (%s, %s, %s, 't', %s, 4, 'not-json', 'no JSON', %s, %s) RETURNING id",
             [party.slug.encode(), party.id, party.equipment, b"{{{{", at, at],
         )
         row = cursor.fetchone()
@@ -193,6 +194,8 @@ def api_template(postgres: LocalPostgres, database_factory: DatabaseFactory) -> 
 
 
 def make_world(postgres: LocalPostgres, database: Database) -> World:
+    # roles belong to the whole server: another room's tests may have given them other passwords meanwhile
+    ensure_roles(database.dsn, {role: postgres.password(role) for role in (API, WRITER)})
     with psycopg.connect(database.dsn) as connection:
         connection.execute(b"SET ROLE servitize_owner")
         a, b, partner = (_party(connection, slug) for slug in ("anvil", "brook", "partner"))

@@ -83,7 +83,8 @@ def test_resuming_by_id_neither_skips_nor_repeats_while_others_commit(api: Runni
         with psycopg.connect(world.writer_dsn) as connection:
             for n in range(each):
                 connection.execute(
-                    b"INSERT INTO servitize.outbox (tenant_id, equipment_id, kind, payload) VALUES (%s, %s, 'test', %s)",
+                    b"INSERT INTO servitize.outbox (tenant_id, equipment_id, kind, payload)"
+                    b" VALUES (%s, %s, 'test', %s)",
                     [world.a.id, world.a.equipment, json.dumps({"n": writer * each + n})],
                 )
                 if n % 5 == writer % 5:
@@ -143,7 +144,7 @@ def test_a_client_told_what_is_no_longer_kept(api: Running, world: World) -> Non
     head = world.execute("SELECT servitize.sequence_outbox()")[0][0]
     world.execute("DELETE FROM servitize.outbox WHERE seq <= %s", [head - 3])
     with streaming(api, world.a.keys["read"], after=0) as events:
-        taken = [event for event in islice(events, 5)]
+        taken = list(islice(events, 5))
     assert [e["event"] for e in taken] == ["ready", "gap", "test", "test", "test"]
     assert taken[1]["data"] == {"from": 1, "to": head - 3}
     assert [e["id"] for e in taken[2:]] == [head - 2, head - 1, head]
@@ -191,15 +192,15 @@ def test_too_many_streams_are_refused_and_ended_ones_forgotten(world: World) -> 
 
 
 def test_the_service_ends_though_streams_are_open(world: World) -> None:
-    with serving(ApiSettings(world.api_dsn, grace=2)) as api:
-        with streaming(api, world.a.keys["read"]) as events:
-            stream = iter(events)
-            next(stream)
-            began = time.monotonic()
-            api.server.say_goodbye()
-            api.server.should_exit = True
-            assert [e for e in stream if e["event"] not in ("comment", "test")] == []
-            assert time.monotonic() - began < 2
+    settings = ApiSettings(world.api_dsn, grace=2)
+    with serving(settings) as api, streaming(api, world.a.keys["read"]) as events:
+        stream = iter(events)
+        next(stream)
+        began = time.monotonic()
+        api.server.say_goodbye()
+        api.server.should_exit = True
+        assert [e for e in stream if e["event"] not in ("comment", "test")] == []
+        assert time.monotonic() - began < 2
 
 
 def test_numbers_go_on_after_a_restart(world: World) -> None:
