@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import paho.mqtt.client as mqtt
@@ -122,18 +122,22 @@ def last_retained(settings: MqttSettings, topic: str, satisfied: Callable[[bytes
 
 
 def paced(
-    times: Iterable[int], speed: float | None, *, sleep: Callable[[float], None] = time.sleep, longest: float = 1.0
-) -> Iterable[None]:
+    times: Iterable[int],
+    speed: float | None,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    longest: float = 1.0,
+) -> Iterator[None]:
     """Yields once per time in ``times`` (µs), ``speed`` times as fast as they tell; None: at once.
 
     A gap never takes longer than ``longest`` seconds: recordings made on different days do not wait for days.
     """
-    before, behind = None, 0.0
-    last = time.monotonic()
+    due, before = now(), None
     for ts in times:
         if speed is not None and before is not None and ts > before:
-            behind += min((ts - before) / 1e6 / speed, longest)
-            wait = behind - (time.monotonic() - last)
+            due += min((ts - before) / 1e6 / speed, longest)
+            wait = due - now()
             if wait > 0:
                 sleep(wait)
         before = ts if before is None else max(before, ts)
