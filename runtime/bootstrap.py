@@ -6,7 +6,10 @@ imports the other: :func:`parse_type` is handed over. So is everything else belo
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,19 +76,50 @@ def read_type(file: Path) -> tuple[EquipmentType, Mapping[str, Any]]:
 
 def first_contents(data: DataDirectory, endpoints: Endpoints) -> str:
     """Publish the catalogue's types and make a first tenant with a key; idempotent. What was done, in words."""
-    from models.types import catalog, to_document
     from storage import admin
 
     with psycopg.connect(endpoints.databases[OWNER]) as connection:
-        published = [
-            key
-            for key, type_ in catalog().items()
-            if admin.publish_type(connection, type_, to_document(type_)) is not None
-        ]
+        published = _publish_catalogue(data, connection)
         if admin.tenant_id(connection, FIRST_TENANT) is None:
             admin.create_tenant(connection, FIRST_TENANT, "Main")
     ensure_api_key(data, endpoints, FIRST_TENANT)
     return f"published {', '.join(published)}" if published else "nothing new"
+
+
+def _publish_catalogue(data: DataDirectory, connection: psycopg.Connection[Any]) -> list[str]:
+    """Keys of the types that were new or changed.
+
+    Reading and checking every type takes seconds, so a start that finds the catalogue as the last one left it in this
+    database does not. The mark names both, by what they contain: the files' digest and the database's revisions.
+    """
+    from storage import admin
+    from storage.queries import load
+
+    mark = data.root / "catalogue.json"
+    digest = _catalogue_digest()
+
+    def state() -> str:
+        return json.dumps([digest, [list(row) for row in load("registry").types(connection)]])
+
+    if mark.exists() and mark.read_text() == state():
+        return []
+    from models.types import catalog, to_document
+
+    published = [
+        key for key, type_ in catalog().items() if admin.publish_type(connection, type_, to_document(type_)) is not None
+    ]
+    data.write_private(mark, state())
+    return published
+
+
+def _catalogue_digest() -> str:
+    """Of all files that say what a catalogue type is: the types, and the code that reads them."""
+    digest = hashlib.sha256()
+    for package in ("models", "models.catalog", "models.vibration", "core"):
+        for entry in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
+            if entry.is_file() and entry.name.endswith((".py", ".yaml", ".json")):
+                digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
+    return digest.hexdigest()
 
 
 def ensure_api_key(data: DataDirectory, endpoints: Endpoints, slug: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,10 @@ from runtime.local.rights import BrokerRights
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """A device with its password, which is kept nowhere but here. ``sample`` are values that fit its type."""
+    """A device with its password, which is kept nowhere but here. ``sample`` are values that fit its type.
+
+    ``foreign``: topics of mapping profiles that it may send on besides (MQTT filters; gateways only).
+    """
 
     tenant: str
     equipment: str
@@ -34,6 +37,7 @@ class NewDevice:
     key: str
     sample: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def payload(self) -> str:
         """A first message: without ``ts`` the time of receipt is taken."""
@@ -71,8 +75,11 @@ class NewDevice:
 
     def as_document(self) -> dict[str, Any]:
         """For programs."""
-        fields = ("tenant", "equipment", "client_id", "username", "password", "topic", "host", "port", "tls", "notes")
-        return {**{field: getattr(self, field) for field in fields}, "mosquitto_pub": self.mosquitto_line()}
+        named = ("tenant", "equipment", "client_id", "username", "password", "topic", "host", "port", "tls")
+        return {
+            **{field: getattr(self, field) for field in (*named, "notes", "foreign")},
+            "mosquitto_pub": self.mosquitto_line(),
+        }
 
 
 def add_device(
@@ -112,6 +119,30 @@ def add_device(
         )
 
 
+def add_gateway(data: DataDirectory, *, name: str, tenant: str) -> NewDevice:
+    """A device that sends for any equipment of the tenant, also on the topics of the tenant's mapping profiles."""
+    from storage import admin, secrets
+
+    password = secrets.new_password()
+    client_id = f"{tenant}.{name}"
+    with access.endpoints_of(data) as endpoints:
+        with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
+            tenant_id = access.tenant_named(connection, tenant)
+            if any(device.client_id == client_id for device in admin.devices(connection, tenant_id)):
+                raise InvalidInputError(
+                    f"there is a device {client_id!r} already",
+                    hint=f"a lost password is made anew by: servitize device rotate {client_id} --tenant {tenant}",
+                )
+            foreign = _foreign_topics(connection, tenant_id)
+            admin.create_device(connection, tenant_id, None, client_id, client_id, password)
+            admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"topics": list(foreign)})
+        key = bootstrap.ensure_api_key(data, endpoints, tenant)
+        notes = let_in(data, [credential(tenant, None, client_id, client_id, password, foreign)])
+        return _described(
+            data, endpoints, tenant, "EQUIPMENT", client_id, client_id, password, key, {"POINT": 1.0}, notes, foreign
+        )
+
+
 def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
     """A new password for a device named by client id or equipment key."""
     from storage import admin, secrets
@@ -120,13 +151,24 @@ def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
     with access.endpoints_of(data) as endpoints:
         with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
             known = _find(connection, device, tenant)
+            foreign = () if known.equipment else _foreign_topics(connection, known.tenant_id)
             admin.rotate_device(connection, known.id, password)
             admin.audit(connection, known.tenant_id, "command-line", "device.rotated", known.client_id, {})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
-        notes = let_in(data, [credential(tenant, known.equipment, known.client_id, known.username, password)])
-        equipment = known.equipment or "EQUIPMENT"
+        changed = credential(tenant, known.equipment, known.client_id, known.username, password, foreign)
+        notes = let_in(data, [changed])
         return _described(
-            data, endpoints, tenant, equipment, known.client_id, known.username, password, key, {"POINT": 1.0}, notes
+            data,
+            endpoints,
+            tenant,
+            known.equipment or "EQUIPMENT",
+            known.client_id,
+            known.username,
+            password,
+            key,
+            {"POINT": 1.0},
+            notes,
+            foreign,
         )
 
 
@@ -142,15 +184,17 @@ def revoke_device(data: DataDirectory, device: str, tenant: str) -> str:
     return str(known.username)
 
 
-def credential(tenant: str, equipment: str | None, client_id: str, username: str, password: str) -> DeviceCredential:
+def credential(
+    tenant: str, equipment: str | None, client_id: str, username: str, password: str, foreign: Sequence[str] = ()
+) -> DeviceCredential:
     """What a device may do: send everything of its equipment, hear its commands. ``equipment`` None: a tenant's
-    gateway, which speaks for all of the tenant's equipment and for its clock."""
+    gateway, which speaks for all of the tenant's equipment and for its clock, and on the ``foreign`` topics."""
     root = f"servitize/v1/{tenant}/{equipment or '+'}"
     publish = [
         f"{root}/{leaf}" for leaf in ("telemetry", "waveform", "cycle", "event", "twin/reported", "commands/+/receipt")
     ]
     if equipment is None:
-        publish.append(f"servitize/v1/{tenant}/clock")
+        publish += [f"servitize/v1/{tenant}/clock", *foreign]
     return DeviceCredential(client_id, username, password, publish, [f"{root}/twin/desired", f"{root}/commands/+"])
 
 
@@ -171,6 +215,15 @@ def sample_values(type_: EquipmentType, most: int = 2) -> dict[str, float]:
         return {"temperature": 21.5}
     middle = {p.key: 1.0 if p.definition.range is None else sum(p.definition.range) / 2 for p in points}
     return {key: round(value, 3) for key, value in middle.items()}
+
+
+def _foreign_topics(connection: access.Connection, tenant_id: int) -> tuple[str, ...]:
+    """Topic filters of the tenant's mapping profiles, as they are now."""
+    from formats.profile import parse_profile
+    from storage.queries import load
+
+    rows = load("instance").profiles(connection, tenant_id=tenant_id)
+    return tuple(sorted({parse_profile(dict(row[2])).filter for row in rows}))
 
 
 def _find(connection: access.Connection, device: str, tenant: str) -> Any:
@@ -194,6 +247,7 @@ def _described(
     key: str,
     sample: Mapping[str, float],
     notes: tuple[str, ...],
+    foreign: tuple[str, ...] = (),
 ) -> NewDevice:
     ports = data.state().get("ports", {})
     outside = ports.get("mqtts") if data.state().get("instance", {}).get("tls") else None
@@ -217,4 +271,5 @@ def _described(
         key=key,
         sample=sample,
         notes=notes,
+        foreign=foreign,
     )

@@ -26,6 +26,8 @@ STOP_SECONDS = 150.0
 START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 _REFRESH_SECONDS = 1.0
+_LOG_SECONDS = 300.0
+"""A detached instance writes its figures into its log this often."""
 
 
 @contextmanager
@@ -52,12 +54,12 @@ def run_up(data: DataDirectory, settings: Settings) -> None:
     with stop_requests() as stop:
         supervisor = Supervisor(settings, data, report=print_step, news=news.add)
         with supervisor:
-            say(f"ready in {supervisor.steps.total:.1f} s; data in {data.root}")
+            say(f"ready in {supervisor.steps.elapsed:.1f} s; data in {data.root}")
             _where_next(
                 data, supervisor.api.url, supervisor.broker.service.host, supervisor.broker.service.port, FIRST_TENANT
             )
             with (
-                LiveView("servitize", "Ctrl-C stops everything in order") as view,
+                LiveView("servitize", "Ctrl-C stops everything in order", plain_every=_LOG_SECONDS) as view,
                 Monitor(supervisor.endpoints.databases[WRITER]) as monitor,
             ):
                 news.tell = view.say

@@ -30,11 +30,11 @@ class Step:
 
 
 class Steps:
-    """Hands every ended step to ``report``; keeps them for a total."""
+    """Hands every ended step to ``report``; steps may run side by side in threads."""
 
     def __init__(self, report: Callable[[StepDone], None]) -> None:
         self._report = report
-        self.done: list[StepDone] = []
+        self._began = time.monotonic()
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -49,10 +49,9 @@ class Steps:
         self._finish(StepDone(name, step.detail, time.monotonic() - started))
 
     def _finish(self, done: StepDone) -> None:
-        self.done.append(done)
         self._report(done)
 
     @property
-    def total(self) -> float:
-        """Seconds of all steps so far."""
-        return sum(step.seconds for step in self.done)
+    def elapsed(self) -> float:
+        """Seconds since the first."""
+        return time.monotonic() - self._began

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -114,8 +115,11 @@ class Supervisor:
         self.data.update_state("instance", pid=os.getpid(), command=self._command, started=began, ready=None)
         self._start_database()
         self._start_broker()
-        self._start_ingest()
-        self._start_api()
+        self._connect(api=self._choose_api())
+        # Both spend their start importing; side by side that takes half as long.
+        with ThreadPoolExecutor(2) as pool:
+            for started in [pool.submit(self._start_ingest), pool.submit(self._start_api)]:
+                started.result()
         self.keeper.start()
         self.data.update_state("instance", ready=time.time(), api=self.api.url)
 
@@ -178,13 +182,15 @@ class Supervisor:
 
     def _start_api(self) -> None:
         with self.steps.step("api") as step:
-            listen, tls = self.settings.api, self.settings.tls
-            host = "127.0.0.1" if listen.host == "localhost" else listen.host
-            port = choose_port(self.data, "api", wanted=listen.port, host=host)
-            certificate, key = (str(tls.certificate.absolute()), str(tls.key.absolute())) if tls else (None, None)
-            self._connect(api=ApiEndpoint(host, port, certificate, key))
             self.add_process(ProcessSpec(API, "api", ready=lambda: api_is_alive(self.api), stop_timeout=15.0))
             step.detail = self.api.url
+
+    def _choose_api(self) -> ApiEndpoint:
+        listen, tls = self.settings.api, self.settings.tls
+        host = "127.0.0.1" if listen.host == "localhost" else listen.host
+        port = choose_port(self.data, "api", wanted=listen.port, host=host)
+        certificate, key = (str(tls.certificate.absolute()), str(tls.key.absolute())) if tls else (None, None)
+        return ApiEndpoint(host, port, certificate, key)
 
     # -- parts -----------------------------------------------------------------------------------------------
 

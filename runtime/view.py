@@ -51,22 +51,30 @@ def render(snapshot: Snapshot, title: str, footer: str = "") -> RenderableType:
 
 
 class LiveView:
-    """Shows snapshots until the end: redrawn in place on a terminal, a line every 5 s otherwise.
+    """Shows snapshots until the end: redrawn in place on a terminal, else a line every ``plain_every`` seconds.
 
     Use it as a context manager; ``show`` may be called as often as wanted.
     """
 
-    def __init__(self, title: str, footer: str = "", *, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        footer: str = "",
+        *,
+        plain_every: float = PLAIN_EVERY_SECONDS,
+        console: Console | None = None,
+    ) -> None:
         self._title, self._footer = title, footer
         self._console = console or Console()
         self._live: Live | None = None
+        self._plain_every = plain_every
         self._last_line = 0.0
         self._now: Callable[[], float] = time.monotonic
 
     def show(self, snapshot: Snapshot) -> None:
         if self._live is not None:
             self._live.update(render(snapshot, self._title, self._footer), refresh=True)
-        elif self._now() - self._last_line >= PLAIN_EVERY_SECONDS:
+        elif self._now() - self._last_line >= self._plain_every:
             self._last_line = self._now()
             self._console.print(plain_line(snapshot), markup=False, highlight=False, soft_wrap=True)
 

@@ -11,6 +11,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+_home: Path | None = None
+
+
+def remember_home(home: Path) -> None:
+    """The data directory at work: its logs are where a person looks first."""
+    global _home  # noqa: PLW0603 - one command per process
+    _home = home
+
 
 def write_crash_file(error: BaseException, arguments: Sequence[str]) -> Path:
     """A file with traceback, versions and the command (values of secrets are never on a command line)."""
@@ -39,12 +47,6 @@ def write_crash_file(error: BaseException, arguments: Sequence[str]) -> Path:
 
 
 def _logs() -> Path | None:
-    """The logs of the data directory that the environment names, if it exists already."""
-    from runtime.local.accounts import service_account
-    from runtime.local.paths import default_home
-
-    try:
-        directory = default_home(os.environ, service_account()) / "logs"
-    except Exception:  # the error to be written matters more than where it goes
-        return None
-    return directory if directory.is_dir() else None
+    """The logs of the data directory that the command worked on, if it came so far."""
+    directory = None if _home is None else _home / "logs"
+    return directory if directory is not None and directory.is_dir() else None

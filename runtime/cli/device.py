@@ -47,6 +47,28 @@ def add(
 
 
 @app.command()
+def gateway(
+    name: Annotated[str, typer.Argument(help="Its name, e.g. hall-2.")],
+    tenant: TenantSlug = "main",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a gateway in: it sends for any equipment of the tenant, also on the topics of the tenant's mapping profiles.
+
+    Which topics those are is settled now: after another `servitize profile add`, rotate its password.
+
+    \b
+    Example:
+      servitize profile add meters.yaml --tenant acme
+      servitize equipment add press-7 --type compressor-train --tenant acme
+      servitize device gateway hall-2 --tenant acme
+    """
+    from runtime import devices
+
+    _show(devices.add_gateway(data_directory(home), name=name, tenant=tenant), as_json)
+
+
+@app.command()
 def rotate(
     device: Annotated[str, typer.Argument(help="Client id or equipment key.")],
     tenant: TenantSlug = "main",
@@ -118,7 +140,7 @@ def _show(made: NewDevice, as_json: bool) -> None:
     print_pairs(
         {
             "equipment": f"{made.equipment} (tenant {made.tenant})",
-            "topic": made.topic,
+            "topic": ", ".join((made.topic, *made.foreign)),
             "broker": f"{made.host}:{made.port}" + (" (TLS)" if made.tls else ""),
             "client id": made.client_id,
             "username": made.username,

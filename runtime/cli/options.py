@@ -36,11 +36,15 @@ def data_directory(home: Path | None) -> DataDirectory:
     """The data directory that ``--home`` or the environment names; made if missing."""
     import os
 
+    from runtime.cli.crash import remember_home
     from runtime.local.paths import DataDirectory
 
-    if home is None:
-        return DataDirectory.from_environment()
-    return DataDirectory.from_environment({**os.environ, "SERVITIZE_HOME": str(home.expanduser().absolute())})
+    environ = dict(os.environ)
+    if home is not None:
+        environ["SERVITIZE_HOME"] = str(home.expanduser().absolute())
+    data = DataDirectory.from_environment(environ)
+    remember_home(data.root)
+    return data
 
 
 def print_json(value: Any) -> None:

@@ -52,6 +52,7 @@ def add(file: File, tenant: TenantSlug = "main", home: Home = None) -> None:
     profile = check_profile(file)
     with access.owner(data_directory(home)) as connection:
         tenant_id = access.tenant_named(connection, tenant)
+        gateways = [d.client_id for d in admin.devices(connection, tenant_id) if not d.equipment and not d.revoked]
         changed = admin.put_profile(connection, tenant_id, profile.name, profile.document)
         if changed:
             admin.audit(
@@ -59,6 +60,9 @@ def add(file: File, tenant: TenantSlug = "main", home: Home = None) -> None:
             )
     word = "is at work" if changed else "is at work already, word for word"
     print(f"{profile.name} {word}: ingest takes {profile.filter} for tenant {tenant}")
+    if changed and gateways:
+        names = ", ".join(gateways)
+        print(f"gateways let in earlier may send on new topics once rotated (servitize device rotate): {names}")
 
 
 @app.command("list")

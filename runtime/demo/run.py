@@ -32,11 +32,13 @@ DEFAULT_SEED = 1
 GATEWAY = f"{TENANT}.gateway"
 PUBLISHER = "publisher"
 SEGMENT = 30 * HOUR
-SHOWING = 5 * HOUR
+SHOWING = 20 * HOUR
 """Simulated time after the learning that a first run has at least, for faults to begin, grow and be told."""
 FIRST_DAYS_AGO = 45
-_FRAMES_PER_SECOND = 60.0
-_DRAIN_SECONDS = 60.0
+BEGIN_HOUR = 5
+"""A train goes into service then, so that its baselines are learned before the night, and faults show next morning."""
+_FRAMES_PER_SECOND = 40.0
+_DRAIN_SECONDS = 300.0
 _QUIET_SECONDS = 1.5
 _REFRESH_SECONDS = 0.5
 
@@ -73,17 +75,22 @@ def run_demo(
                 files.clear_progress()
                 head = monitor.journal_head()
                 say(
-                    f"ready in {supervisor.steps.total:.1f} s; simulated time begins at {isoformat(order.start)} "
+                    f"ready in {supervisor.steps.elapsed:.1f} s; simulated time begins at {isoformat(order.start)} "
                     f"and runs {order.speed:.0f} × as fast as the clock"
                 )
                 for line in _where_to_look(supervisor, tenant):
                     say(line)
                 supervisor.add_process(ProcessSpec(PUBLISHER, "publisher", stop_timeout=90.0, finishes=True))
-                _watch(supervisor, monitor, news, stop)
-                supervisor.child(PUBLISHER).stop()
-                progress = files.progress()
-                if progress is not None:
-                    _drain(monitor, progress)
+                with LiveView(
+                    "servitize demo", f"API {supervisor.api.url}/docs   Ctrl-C ends it with a verdict"
+                ) as view:
+                    news.tell = view.say
+                    _watch(supervisor, monitor, view, stop)
+                    supervisor.child(PUBLISHER).stop()
+                    progress = files.progress()
+                    if progress is not None:
+                        _drain(supervisor, monitor, view, progress)
+                news.tell = say
                 alarms = monitor.announced_since(head)
                 stored = monitor.totals().stored
             say("stopping in order …")
@@ -147,8 +154,7 @@ def _make_order(
     """Where simulated time goes on, and how fast."""
     memory, newest, now = files.memory(), monitor.newest_event(), time.time_ns() // 1000
     if newest is None:
-        # At noon, so that the train is in service a day later, when the first faults show.
-        start = (now - FIRST_DAYS_AGO * DAY) // DAY * DAY + DAY // 2
+        start = (now - FIRST_DAYS_AGO * DAY) // DAY * DAY + BEGIN_HOUR * HOUR
         files.write_memory(learning_began=start)
     else:
         start = newest // SECOND * SECOND + REPAIR
@@ -180,31 +186,29 @@ def _make_order(
     )
 
 
-def _watch(supervisor: Supervisor, monitor: Monitor, news: News, stop: threading.Event) -> None:
-    """The live view until the publisher has finished or somebody wants to stop."""
-    footer = f"API {supervisor.api.url}/docs   Ctrl-C ends the demo and prints the verdict"
-    with LiveView("servitize demo", footer) as view:
-        news.tell = view.say
-        while not stop.wait(_REFRESH_SECONDS):
-            parts = supervisor.part_states()
-            view.show(monitor.snapshot(parts))
-            if any(part.name == PUBLISHER and part.state == "finished" for part in parts):
-                break
-    news.tell = say
+def _watch(supervisor: Supervisor, monitor: Monitor, view: LiveView, stop: threading.Event) -> None:
+    """Show what happens until the publisher has finished or somebody wants to stop."""
+    while not stop.wait(_REFRESH_SECONDS):
+        parts = supervisor.part_states()
+        view.show(monitor.snapshot(parts))
+        if any(part.name == PUBLISHER and part.state == "finished" for part in parts):
+            return
 
 
-def _drain(monitor: Monitor, progress: Progress) -> None:
+def _drain(supervisor: Supervisor, monitor: Monitor, view: LiveView, progress: Progress) -> None:
     """Wait until what was sent is stored, and the last clock messages have been acted on."""
     deadline = time.monotonic() + _DRAIN_SECONDS
     before, since = -1, time.monotonic()
     while time.monotonic() < deadline:
-        totals = monitor.totals()
+        snapshot = monitor.snapshot(supervisor.part_states())
+        view.show(snapshot)
+        totals = snapshot.totals
         if totals.messages != before:
             before, since = totals.messages, time.monotonic()
         arrived = totals.event_time is not None and totals.event_time >= progress.event_time
         if arrived and time.monotonic() - since > _QUIET_SECONDS:
             return
-        time.sleep(0.2)
+        time.sleep(_REFRESH_SECONDS)
 
 
 def _where_to_look(supervisor: Supervisor, tenant: _Tenant) -> list[str]:

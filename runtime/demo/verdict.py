@@ -70,8 +70,9 @@ def judge(faults: Sequence[SeededFault], alarms: Sequence[AlarmSeen]) -> Verdict
     """Match alarms to faults.
 
     A machine fault is owed a machine alarm on its own component, an instrument fault an instrument alarm on its own
-    sensor, neither before the onset. A machine alarm may also stand on what the fault truly disturbs. Everything
-    else is unexpected: above all a machine alarm where only a sensor lies.
+    sensor, neither before the onset. A machine alarm may also stand on what the fault truly disturbs; and past its
+    limit a component is broken, so that its instruments may say what they like. Everything else is unexpected: above
+    all a machine alarm where only a sensor lies.
     """
     ordered = sorted(alarms, key=lambda alarm: (alarm.at, alarm.condition))
     findings = tuple(
@@ -92,5 +93,8 @@ def _tells_of(alarm: AlarmSeen, fault: SeededFault) -> bool:
 def _explained_by(alarm: AlarmSeen, fault: SeededFault) -> bool:
     if _tells_of(alarm, fault):
         return True
-    disturbs = alarm.component in fault.shows_on and alarm.concern == fault.kind == MACHINE
-    return disturbs and alarm.equipment == fault.equipment and alarm.at >= fault.onset
+    if alarm.equipment != fault.equipment or alarm.at < fault.onset or fault.kind != MACHINE:
+        return False
+    if alarm.component == fault.component:
+        return alarm.at >= fault.limit_at
+    return alarm.component in fault.shows_on and alarm.concern == MACHINE

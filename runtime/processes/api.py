@@ -9,7 +9,7 @@ from runtime.bootstrap import API, parse_type
 from runtime.endpoints import read_endpoints
 from runtime.local.paths import DataDirectory
 from runtime.processes.logs import log_as_lines
-from services.api.server import run
+from services.api.server import make_server
 from services.api.settings import ApiSettings
 
 
@@ -18,16 +18,14 @@ def main() -> int:
     endpoints = read_endpoints(DataDirectory(Path(sys.argv[1])))
     api = endpoints.api
     assert api is not None
-    run(
-        ApiSettings(
-            database_url=endpoints.databases[API],
-            host=api.host,
-            port=api.port,
-            tls_certificate=None if api.certificate is None else Path(api.certificate),
-            tls_key=None if api.key is None else Path(api.key),
-        ),
-        parse_type,
+    settings = ApiSettings(
+        database_url=endpoints.databases[API],
+        host=api.host,
+        port=api.port,
+        tls_certificate=None if api.certificate is None else Path(api.certificate),
+        tls_key=None if api.key is None else Path(api.key),
     )
+    make_server(settings, parse_type).run()
     return 0
 
 
