@@ -19,8 +19,10 @@ from models.expressions.program import compile_type
 from models.expressions.scope import did_you_mean
 
 _COMMON_UNITS = frozenset(
-    "1 % Cel K bar mbar Pa kPa MPa mm/s um mm m m/s km km/h A mA V kV W kW MW kWh Hz s min h d l/min m3/s m3/h kg kg/s kg/h "
-    "t/h N kN J kJ kJ/kg deg cSt mm2/s [psi] [degF] ug/m3 [ppm] dB g m/s2 1/min 1/h Ohm kOhm N.m kN.m kN/m2 L L/min".split()
+    """
+    1 % Cel K bar mbar Pa kPa MPa mm/s um mm m m/s km km/h A mA V kV W kW MW kWh Hz s min h d l/min L L/min m3/s m3/h
+    kg kg/s kg/h t/h N kN J kJ kJ/kg deg cSt mm2/s [psi] [degF] ug/m3 [ppm] dB g m/s2 1/min 1/h Ohm kOhm N.m kN.m kN/m2
+    """.split()  # noqa: SIM905 a list of one word a line helps nobody
 )
 """Checked once; for all others the UCUM registry is built, which takes a second."""
 
@@ -52,6 +54,11 @@ def check(type_: EquipmentType) -> list[TypeDefinitionError]:
     return problems
 
 
+def as_any(value: Any) -> Any:
+    """jsonschema types its values as perhaps unset; in an error they are set."""
+    return value
+
+
 # --- the schema's complaints -----------------------------------------------------------------------------------------
 
 
@@ -65,17 +72,19 @@ def _in_words(error: jsonschema.ValidationError, document: Any) -> Iterator[Type
         return
     where = "/".join(str(p) for p in error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        known = error.schema.get("properties", {})
-        for key in [k for k in error.instance if k not in known]:
+        known: dict[str, Any] = error.schema.get("properties", {})
+        for key in [k for k in as_any(error.instance) if k not in known]:
             here = f"{where}/{key}" if where else str(key)
             yield TypeDefinitionError(f"{key!r} is not known here", where=here, hint=did_you_mean(str(key), known))
         return
     if error.validator == "required":
-        missing = [k for k in error.validator_value if k not in error.instance]
+        missing = [k for k in as_any(error.validator_value) if k not in as_any(error.instance)]
         yield TypeDefinitionError(f"lacks {', '.join(repr(k) for k in missing)}", where=where, hint="add it")
         return
     if error.validator == "oneOf":
-        yield TypeDefinitionError("a limit has either 'high' or 'low'", where=where, hint="write two limits for two sides")
+        yield TypeDefinitionError(
+            "a limit has either 'high' or 'low'", where=where, hint="write two limits for two sides"
+        )
         return
     hint = ""
     if isinstance(error.schema, dict):
@@ -115,7 +124,9 @@ class _Checker:
             return
         for name in sorted(used - set(repeat)):
             yield TypeDefinitionError(
-                f"{{{name}}} in {template!r} has no values", where=f"{where}/key", hint=f"add repeat: {{{name}: [1, 2]}}"
+                f"{{{name}}} in {template!r} has no values",
+                where=f"{where}/key",
+                hint=f"add repeat: {{{name}: [1, 2]}}",
             )
         for name in sorted(set(repeat) - used):
             yield TypeDefinitionError(
@@ -133,13 +144,17 @@ class _Checker:
             try:
                 c.name.format_map(dict.fromkeys(c.repeat, ""))
             except (KeyError, ValueError, IndexError) as error:
-                yield TypeDefinitionError(f"the name {c.name!r} has an unknown placeholder {error}", where=f"{where}/name")
+                yield TypeDefinitionError(
+                    f"the name {c.name!r} has an unknown placeholder {error}", where=f"{where}/name"
+                )
                 continue
             single = EquipmentType(key="x", name="x", components=(c,))
             for key, _, _ in single.component_instances():
                 if key in seen:
                     yield TypeDefinitionError(
-                        f"component {key!r} is already in {seen[key]}", where=f"{where}/key", hint="give each its own key"
+                        f"component {key!r} is already in {seen[key]}",
+                        where=f"{where}/key",
+                        hint="give each its own key",
                     )
                 seen[key] = where
 
@@ -160,7 +175,9 @@ class _Checker:
             for instance in EquipmentType(key="x", name="x", points=(_unbound(p),)).point_instances():
                 if instance.key in seen:
                     yield TypeDefinitionError(
-                        f"point {instance.key!r} is already in {seen[instance.key]}", where=f"{where}/key", hint="give each its own key"
+                        f"point {instance.key!r} is already in {seen[instance.key]}",
+                        where=f"{where}/key",
+                        hint="give each its own key",
                     )
                 seen[instance.key] = where
                 try:
@@ -170,7 +187,9 @@ class _Checker:
                 if component not in components:
                     templates = [c.key for c in self.type.components]
                     yield TypeDefinitionError(
-                        f"there is no component {component!r}", where=f"{where}/component", hint=did_you_mean(component, templates)
+                        f"there is no component {component!r}",
+                        where=f"{where}/component",
+                        hint=did_you_mean(component, templates),
                     )
                     break
             if p.key in ("state", "state_age"):
@@ -180,12 +199,16 @@ class _Checker:
     def _point(self, where: str, p: Any) -> Iterator[TypeDefinitionError]:
         yield from self._unit(p.unit, f"{where}/unit")
         if p.range is not None and not p.range[0] < p.range[1]:
-            yield TypeDefinitionError(f"range {list(p.range)} holds no value", where=f"{where}/range", hint="[low, high]")
+            yield TypeDefinitionError(
+                f"range {list(p.range)} holds no value", where=f"{where}/range", hint="[low, high]"
+            )
         for name in ("when", "flatline_states"):
             for state in getattr(p, name) or ():
                 yield from self._state(state, f"{where}/{name}")
         if p.stale <= 0:
-            yield TypeDefinitionError("'stale' must be longer than 0", where=f"{where}/stale", hint="for example '5 min'")
+            yield TypeDefinitionError(
+                "'stale' must be longer than 0", where=f"{where}/stale", hint="for example '5 min'"
+            )
 
     def _unit(self, unit: str, where: str) -> Iterator[TypeDefinitionError]:
         code = canonical(unit)
@@ -204,7 +227,9 @@ class _Checker:
     def _states(self) -> Iterator[TypeDefinitionError]:
         for i, name in enumerate(self.states):
             if name == "unknown" or name in self.states[:i]:
-                yield TypeDefinitionError(f"state {name!r} is taken", where=f"states/{i}/name", hint="give it another name")
+                yield TypeDefinitionError(
+                    f"state {name!r} is taken", where=f"states/{i}/name", hint="give it another name"
+                )
         for state in self.type.running_states:
             yield from self._state(state, "running")
 
@@ -215,7 +240,9 @@ class _Checker:
         seen: dict[tuple[str, str], str] = {}
         for i, limit in enumerate(self.type.limits):
             where = f"limits/{i}"
-            point = templates.get(limit.point) or (concrete[limit.point].definition if limit.point in concrete else None)
+            point = templates.get(limit.point) or (
+                concrete[limit.point].definition if limit.point in concrete else None
+            )
             if point is None:
                 hint = did_you_mean(limit.point, [*templates, *concrete])
                 yield TypeDefinitionError(f"there is no point {limit.point!r}", where=f"{where}/point", hint=hint)
@@ -238,7 +265,9 @@ class _Checker:
             yield from self._title(limit.title, set(point.repeat), where)
             if limit.component is not None and "{" not in limit.component and limit.component not in components:
                 hint = did_you_mean(limit.component, components)
-                yield TypeDefinitionError(f"there is no component {limit.component!r}", where=f"{where}/component", hint=hint)
+                yield TypeDefinitionError(
+                    f"there is no component {limit.component!r}", where=f"{where}/component", hint=hint
+                )
             for name in limit.vetoes:
                 if name not in templates and name not in concrete:
                     hint = did_you_mean(name, [*templates, *concrete])
@@ -251,7 +280,9 @@ class _Checker:
             yield TypeDefinitionError(f"{title!r}: {error}", where=f"{where}/title")
             return
         if any(spec or how for _, spec, how in fields):
-            yield TypeDefinitionError(f"{title!r}: no formats inside {{}}", where=f"{where}/title", hint="{value}, not {value:.1f}")
+            yield TypeDefinitionError(
+                f"{title!r}: no formats inside {{}}", where=f"{where}/title", hint="{value}, not {value:.1f}"
+            )
         used = {name for name, _, _ in fields}
         for name in sorted(used - placeholders - set(_TITLE_FIELDS)):
             yield TypeDefinitionError(

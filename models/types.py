@@ -1,6 +1,8 @@
-"""Equipment types: YAML (the catalogue's, or a user's) to :class:`core.equipment.EquipmentType`, with every mistake named.
+"""Equipment types: YAML (the catalogue's, or a user's) to :class:`core.equipment.EquipmentType`, with every mistake
+named.
 
-A type goes to the database as JSON (``to_document``) and comes back (``from_document``): the same words, ``zones`` already expanded.
+A type goes to the database as JSON (``to_document``) and comes back (``from_document``): the same words, ``zones``
+already expanded.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ from models.yaml_source import Source, read
 
 Document = dict[str, Any]
 
+_STALE = 5 * 60 * SECOND
+_STORE = 60 * SECOND
 _UNITS = (("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000), ("us", 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a type: ``where`` is the path in the document, ``line`` counts from 1 (None: unknown), ``hint`` what to do."""
+    """What is wrong with a type: ``where`` is the path in the document, ``line`` counts from 1 (None: unknown),
+    ``hint`` what to do."""
 
     where: str
     line: int | None
@@ -155,7 +160,9 @@ def _expand_zones(document: Document) -> Document:
         point = points.get(entry["point"])
         if point is None:
             raise TypeDefinitionError(
-                f"there is no measured point {entry['point']!r}", where=f"{where}/point", hint="zones judge measured points"
+                f"there is no measured point {entry['point']!r}",
+                where=f"{where}/point",
+                hint="zones judge measured points",
             )
         point = {"repeat": components.get(point["component"], {}).get("repeat"), **point}
         if point["repeat"] is None or "{" not in point["key"]:
@@ -236,11 +243,11 @@ def _point(entry: Document, where: str, kind: PointKind, repeats: Mapping[str, A
         max_rate=None if entry.get("max_rate") is None else float(entry["max_rate"]),
         flatline=duration("flatline", 0) or None,
         flatline_states=_states(entry, "flatline_states"),
-        stale=duration("stale", PointDef.__dataclass_fields__["stale"].default),
+        stale=duration("stale", _STALE),
         formula=entry.get("formula"),
         when=_states(entry, "when"),
         settle=duration("settle", 0),
-        store=duration("store", PointDef.__dataclass_fields__["store"].default),
+        store=duration("store", _STORE),
         names=tuple(entry.get("names", ())),
         direction=entry.get("direction", ""),
         repeat=repeat,
@@ -310,7 +317,7 @@ def _component_document(c: ComponentDef) -> Document:
 
 
 def _point_document(p: PointDef) -> Document:
-    common = [
+    common: list[tuple[str, Any]] = [
         ("key", p.key),
         ("component", p.component),
         ("unit", p.unit),
@@ -320,7 +327,7 @@ def _point_document(p: PointDef) -> Document:
         ("repeat", _repeat_document(p.repeat)),
     ]
     if p.kind is PointKind.DERIVED:
-        own = [
+        own: list[tuple[str, Any]] = [
             ("formula", p.formula),
             ("when", None if p.when is None else list(p.when)),
             ("settle", _duration_text(p.settle)),

@@ -14,7 +14,8 @@ _MAX_CHARACTERS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed document. ``line(where)`` gives the line (from 1) of ``limits/3/point``, or of the nearest enclosing part."""
+    """A parsed document. ``line(where)`` gives the line (from 1) of ``limits/3/point``, or of the nearest enclosing
+    part."""
 
     document: Any
     lines: dict[str, int]

@@ -1,4 +1,5 @@
-"""Formulas to a tape: one list of array instructions for all derived points and states of a type, each shared term once."""
+"""Formulas to a tape: one list of array instructions for all derived points and states of a type, each shared term
+once."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ Gate = tuple[tuple[str, ...], int]
 """States in which a term means anything, and the settling time in them."""
 
 _BINARY: Final[dict[type[ast.operator], Callable[..., Any]]] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power, ast.Mod: np.mod,
+    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power,
+    ast.Mod: np.mod,
 }  # fmt: skip
 _COMPARE: Final[dict[type[ast.cmpop], Callable[..., Any]]] = {
     ast.Gt: truth.greater, ast.GtE: truth.greater_equal, ast.Lt: truth.less, ast.LtE: truth.less_equal,
@@ -38,7 +40,8 @@ _OVER: Final = ("max_of", "min_of", "mean_of", "sum_of", "median_of", "count_of"
 class Node:
     """One instruction's result: its place on the tape, instances ``k`` (1: the same for all), and what it rests on.
 
-    ``rests_on`` bool [k, columns]: the columns whose instruments being suspect makes it suspect (peers do not: a median bears one).
+    ``rests_on`` bool [k, columns]: the columns whose instruments being suspect makes it suspect (peers do not: a median
+    bears one).
     """
 
     place: int
@@ -99,7 +102,8 @@ class Builder:
     # --- expressions ---
 
     def compile(self, formula: Formula, domain: Domain, gate: Gate | None = None) -> Node:
-        """The node of a formula evaluated for each instance of ``domain``; with a gate its memory sees gated values only."""
+        """The node of a formula evaluated for each instance of ``domain``; with a gate its memory sees gated values
+        only."""
         self._names = formula.names
         node = self._node(formula.tree, domain, gate)
         if node.k not in (1, len(domain)):
@@ -226,7 +230,9 @@ class Builder:
         for binding in domain:
             wanted = tuple(sorted((p, binding[p]) for p in source.placeholders))
             if wanted not in place:
-                raise FormulaError(f"{name!r} does not exist for {dict(wanted)}", hint="repeat both over the same values")
+                raise FormulaError(
+                    f"{name!r} does not exist for {dict(wanted)}", hint="repeat both over the same values"
+                )
             columns.append(source.start + place[wanted])
         if len(set(columns)) == 1 and len(domain) > 1:
             return np.array(columns[:1])
@@ -269,7 +275,7 @@ class Builder:
             options["inputs"] = len(values) - 1 - isinstance(freeze, Node)
         # the key names the operator's state across restarts and edits: it is made of text, not of places on this tape
         bindings = json.dumps([dict(b) for b in domain], sort_keys=True) if k > 1 else ""
-        settings = json.dumps({n: o for n, o in options.items()}, sort_keys=True)
+        settings = json.dumps(options, sort_keys=True)
         text = f"{function.name}({';'.join(v.key for v in values)}){settings}{bindings}"
         key = f"{function.name}#{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
         if key in self._known:
@@ -441,7 +447,8 @@ def _duration(function: Function, tree: ast.expr) -> int:
         if duration > 0:
             return duration
     raise FormulaError(
-        f"{function.name}() wants a duration in quotes, not {ast.unparse(tree)!r}", hint=f"{function.signature}, e.g. '10 min'"
+        f"{function.name}() wants a duration in quotes, not {ast.unparse(tree)!r}",
+        hint=f"{function.signature}, e.g. '10 min'",
     )
 
 

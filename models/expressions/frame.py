@@ -24,11 +24,11 @@ class Frame:
     """One frame per row: r equipment, each at its own time.
 
     ``rows``: their places in the operators' state arrays (a slice where they are all there are: views, no copies).
-    ``index``: the same as integers. ``t`` int64 µs [r, 1]. ``values`` float64 [r, columns], measured ones filled in, derived
-    ones written by the program; NaN is unknown. ``state`` codes [r, 1] (0 is unknown), valid once the program has called
-    ``resolve`` with the truths [r, states] of the states' expressions. ``gate(states, settle)`` bool [r, 1]: in these
-    states, and settled. ``active`` bool [r, limit instances]: conditions as they were before this frame. ``unless``: truths
-    by limit instance, written by the program.
+    ``index``: the same as integers. ``t`` int64 µs [r, 1]. ``values`` float64 [r, columns], measured ones filled in,
+    derived ones written by the program; NaN is unknown. ``state`` codes [r, 1] (0 is unknown), valid once the program
+    has called ``resolve`` with the truths [r, states] of the states' expressions. ``gate(states, settle)`` bool [r, 1]:
+    in these states, and settled. ``active`` bool [r, limit instances]: conditions as they were before this frame.
+    ``unless``: truths by limit instance, written by the program.
     """
 
     rows: Rows

@@ -27,7 +27,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """``pure`` works on arrays; ``make`` builds the operator from the instance count and the constants (durations in µs)."""
+    """``pure`` works on arrays; ``make`` builds the operator from the instance count and the constants (durations in
+    µs)."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -101,7 +102,8 @@ _ALL: Final = (
     Function("table", (Parameter("x"), Parameter("nodes", "values")),
              "Linear interpolation through x0, y0, x1, y1, …; constant beyond the outer nodes.", pure=_table),
     Function("viscosity", _x("celsius"),
-             "Kinematic viscosity in cSt of ISO VG 32 oil at a temperature (ASTM D341, Walther).", pure=truth.viscosity),
+             "Kinematic viscosity in cSt of ISO VG 32 oil at a temperature (ASTM D341, Walther).",
+             pure=truth.viscosity),
     Function("polytropic_efficiency", _x("p1", "p2", "t1", "t2", "kappa"),
              "(κ−1)/κ · ln(p2/p1)/ln(T2/T1): absolute pressures, °C (ISO 5389).", pure=truth.polytropic_efficiency),
     # smoothing and looking back
@@ -124,7 +126,8 @@ _ALL: Final = (
     Function("held", (_C, _D), "1 once c has been true for d without interruption.", make=Held, boolean=True),
     Function("since", (_C,), "Seconds since c was last true (0 while it is).", make=Since),
     Function("duty", (_C, _D), "Share of the last d for which c was true.", make=Duty),
-    Function("accumulate", (_X,), "∫ x dt in seconds times the unit of x; of a condition: seconds it was true.", make=Accumulate),
+    Function("accumulate", (_X,), "∫ x dt in seconds times the unit of x; of a condition: seconds it was true.",
+             make=Accumulate),
     # learning
     Function("baseline", (_X, _LEARN, _FREEZE),
              "Mean of x over the first `learn` of valid time; unknown until learned, frozen after. No learning while "
@@ -135,8 +138,8 @@ FUNCTIONS: Final = {f.name: f for f in _ALL} | {
     "expected": Function(
         "expected",
         (Parameter("y"), Parameter("inputs", "values"), _LEARN, _FREEZE),
-        "What y should be, given the inputs: least squares learned recursively over the first `learn` of valid time, then "
-        "frozen. Unknown until learned and far outside what was seen while learning.",
+        "What y should be, given the inputs: least squares learned recursively over the first `learn` of valid time, "
+        "then frozen. Unknown until learned and far outside what was seen while learning.",
         make=Expected,
     ),
     "count": Function(

@@ -64,7 +64,8 @@ def peer_spread(gather: Gather) -> Callable[[FloatArray], FloatArray]:
 
 
 def over(name: str, gather: Gather) -> Callable[[FloatArray], FloatArray]:
-    """Many instances made one, of those known: max, min, mean, sum, median, count (of the true); unknown if none is known."""
+    """Many instances made one, of those known: max, min, mean, sum, median, count (of the true); unknown if none is
+    known."""
 
     def run(x: FloatArray) -> FloatArray:
         members = gathered(x, gather)

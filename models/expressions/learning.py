@@ -1,8 +1,9 @@
 """Functions that learn what is normal, then stop learning and compare.
 
-Both learn only from known samples, only in the derived point's own states (its ``when``), never while ``freeze`` is true, and
-count the time they have seen: a machine that runs two hours a day takes twelve days to show 24 h. A sample stands for the
-time since the one before, but for at most a twentieth of the learning time, so at least twenty samples make a baseline.
+Both learn only from known samples, only in the derived point's own states (its ``when``), never while ``freeze`` is
+true, and count the time they have seen: a machine that runs two hours a day takes twelve days to show 24 h. A sample
+stands for the time since the one before, but for at most a twentieth of the learning time, so at least twenty samples
+make a baseline.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from models.expressions.frame import BoolArray, FloatArray, Frame
 from models.expressions.operators import NONE, Operator
 
 _RIDGE = 1e-4
-"""Of a standardised input's variance: keeps inputs that move together (or not at all) from getting wild coefficients."""
+"""Of a standardised input's variance: keeps inputs that move together (or not at all) from getting wild
+coefficients."""
 
 
 class Learner(Operator):
@@ -67,8 +69,9 @@ class Expected(Learner):
     """What y should be, given inputs: linear least squares over the first ``learn`` of known samples, frozen after.
 
     The recursion keeps means and co-moments (Welford's update: nothing cancels, whatever the units), and solves once,
-    on standardised inputs with a small ridge. Unknown until learned, where an input is unknown, and where an input lies further outside what
-    was seen while learning than the width of what was seen: there a line fitted elsewhere proves nothing.
+    on standardised inputs with a small ridge. Unknown until learned, where an input is unknown, and where an input lies
+    further outside what was seen while learning than the width of what was seen: there a line fitted elsewhere proves
+    nothing.
     """
 
     def __init__(self, k: int, learn: int, inputs: int) -> None:
@@ -95,7 +98,9 @@ class Expected(Learner):
         }
         return (n, self.k, *tail.get(name, ()))
 
-    def __call__(self, frame: Frame, y: FloatArray, *inputs: FloatArray, freeze: FloatArray | None = None) -> FloatArray:
+    def __call__(
+        self, frame: Frame, y: FloatArray, *inputs: FloatArray, freeze: FloatArray | None = None
+    ) -> FloatArray:
         r = len(frame.index)
         z = np.empty((r, self.k, self.p + 1))
         for i, x in enumerate(inputs):
@@ -106,7 +111,7 @@ class Expected(Learner):
         return self._predict(frame, z[:, :, : self.p])
 
     def _learn(self, frame: Frame, z: FloatArray, freeze: FloatArray | None) -> None:
-        ok = ~np.isnan(z).any(axis=-1)
+        ok: BoolArray = np.logical_not(np.isnan(z).any(axis=-1))
         if freeze is not None:
             ok = ok & (freeze != 1.0)
         learns, ready = self.due(frame, ok)

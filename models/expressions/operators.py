@@ -1,7 +1,7 @@
 """Functions with memory. Each holds its state as arrays [equipment, instances, …] and steps many equipment at once.
 
-Times are event times, so irregular sampling and gaps are part of every definition, and the result depends on the sequence of
-frames alone, never on how the stream was cut. Unknown (NaN) input never changes a state unless said so.
+Times are event times, so irregular sampling and gaps are part of every definition, and the result depends on the
+sequence of frames alone, never on how the stream was cut. Unknown (NaN) input never changes a state unless said so.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class Operator:
 
     def allocate(self, n: int) -> None:
         """Fresh state for ``n`` equipment."""
-        self.arrays = {
-            name: np.full(self.shape(name, n), fill, dtype) for name, (fill, dtype) in self.fields.items()
-        }
+        self.arrays = {name: np.full(self.shape(name, n), fill, dtype) for name, (fill, dtype) in self.fields.items()}
 
     def read(self, rows: Rows, *names: str) -> list[Any]:
         """The state of ``rows``: views where they are a slice, so compute all before the first :meth:`write`."""
@@ -50,7 +48,8 @@ class Operator:
 class Ewma(Operator):
     """Exponentially weighted mean with time constant ``tau``: N ← N·e^(−dt/tau) + 1, y ← y + (x − y)/N.
 
-    Starts as the plain mean of what there is, so it has no start-up lag; after a gap much longer than ``tau`` it starts anew.
+    Starts as the plain mean of what there is, so it has no start-up lag; after a gap much longer than ``tau`` it starts
+    anew.
     """
 
     fields: ClassVar = {"mean": (0.0, float), "weight": (0.0, float), "at": (0, np.int64)}
@@ -181,7 +180,8 @@ class LastKnown(Operator):
 
 
 class SlopeWhile(Operator):
-    """Change per second of x since the condition became true, once that is ``d`` ago; unknown while it does not hold."""
+    """Change per second of x since the condition became true, once that is ``d`` ago; unknown while it does not
+    hold."""
 
     fields: ClassVar = {"x0": (np.nan, float), "t0": (NONE, np.int64)}
 
@@ -198,5 +198,3 @@ class SlopeWhile(Operator):
         elapsed = frame.t - t0
         ready = (t0 >= 0) & (elapsed >= max(self.d, 1))
         return np.where(ready, (x - x0) / np.maximum(elapsed * 1e-6, 1e-6), np.nan)
-
-

@@ -1,4 +1,5 @@
-"""All formulas of a type as one program: derived points in the order they need each other, then the state, then vetoes."""
+"""All formulas of a type as one program: derived points in the order they need each other, then the state, then
+vetoes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Formula text to a checked syntax tree: Python's own grammar, of which a small whitelist is let through.
 
-Point keys may be dotted and may hold placeholders (``car{car}.axle_box{box}.temperature``); both are no Python names, so
-they are swapped for plain names before parsing and back after it.
+Point keys may be dotted and may hold placeholders (``car{car}.axle_box{box}.temperature``); both are no Python names,
+so they are swapped for plain names before parsing and back after it.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ def parse(text: str) -> Formula:
     >>> sorted(parse("car{car}.t - ambient").references())
     ['ambient', 'car{car}.t']
     """
-    if not isinstance(text, str) or not text.strip():
+    if not text.strip():
         raise FormulaError("the formula is empty", hint="write for example 'ewma(pressure, \"10 min\")'")
     if len(text) > _MAX_LENGTH:
         raise FormulaError(
-            f"the formula has {len(text)} characters; at most {_MAX_LENGTH} are taken", hint="split it into derived points"
+            f"the formula has {len(text)} characters; at most {_MAX_LENGTH} are taken",
+            hint="split it into derived points",
         )
     names: dict[str, str] = {}
 

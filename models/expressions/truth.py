@@ -1,4 +1,5 @@
-"""Functions without memory. Truth is a float: 1 true, 0 false, NaN unknown (Kleene's logic), so unknown never decides."""
+"""Functions without memory. Truth is a float: 1 true, 0 false, NaN unknown (Kleene's logic), so unknown never
+decides."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ def clip(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
 
 
 def sin_deg(degrees: FloatArray) -> FloatArray:
-    """Sine of an angle in degrees; with :func:`cos_deg` a vibration vector's parts, which can be averaged and compared."""
+    """Sine of an angle in degrees; with :func:`cos_deg` a vibration vector's parts, which can be averaged and
+    compared."""
     return np.sin(np.deg2rad(degrees))
 
 
@@ -83,7 +85,8 @@ def cos_deg(degrees: FloatArray) -> FloatArray:
 
 
 def viscosity(celsius: FloatArray, a: float = 9.531, b: float = 3.747) -> FloatArray:
-    """Kinematic viscosity of an oil in cSt (ASTM D341, Walther): log10 log10(ν + 0.7) = a − b·log10(T/K); ISO VG 32 as it stands.
+    """Kinematic viscosity of an oil in cSt (ASTM D341, Walther): log10 log10(ν + 0.7) = a − b·log10(T/K); ISO VG 32 as
+    it stands.
 
     >>> round(float(viscosity(np.float64(40.0))), 1)
     32.1

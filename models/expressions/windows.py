@@ -1,7 +1,7 @@
 """Functions that look back over a window. Memory is bounded: a window of length ``d`` is kept in buckets of d/32.
 
-So the edges of a window are sharp to d/32, whatever the sampling, and a day at one reading a second costs no more memory than
-an hour. Bucket numbers are absolute (t // width): state does not depend on when a processor was started.
+So the edges of a window are sharp to d/32, whatever the sampling, and a day at one reading a second costs no more
+memory than an hour. Bucket numbers are absolute (t // width): state does not depend on when a processor was started.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Bucketed(Operator):
 
 
 class Over(Bucketed):
-    """Mean, least, greatest or standard deviation of the known samples in the window; unknown until half of it is covered."""
+    """Mean, least, greatest or standard deviation of the known samples in the window; unknown until half of it is
+    covered."""
 
     fields: ClassVar = {
         "id": (NONE, np.int64),
@@ -68,13 +69,12 @@ class Over(Bucketed):
         "max": (-np.inf, float),
         "reference": (np.nan, float),
     }
-    sums = ("n", "sum", "square", "min", "max")
     _needs: ClassVar = {"mean": ("n", "sum"), "std": ("n", "sum", "square"), "min": ("min",), "max": ("max",)}
 
     def __init__(self, k: int, d: int, what: str) -> None:
         super().__init__(k, d)
         self.what = what
-        self.sums = self._needs[what]  # type: ignore[misc]
+        self.sums = self._needs[what]  # type: ignore[misc]  # by instance: only what it needs is kept
 
     def allocate(self, n: int) -> None:
         super().allocate(n)
@@ -189,7 +189,8 @@ class Duty(Bucketed):
 
 
 class Lag(Bucketed):
-    """The value ``d`` ago: the last sample of the newest bucket at or before t − d, at most d/2 older; unknown if none is.
+    """The value ``d`` ago: the last sample of the newest bucket at or before t − d, at most d/2 older; unknown if none
+    is.
 
     ``what``: "value", "rise" (x minus it) or "rate" (rise per second, by the true distance in time).
     """
@@ -220,7 +221,8 @@ class Lag(Bucketed):
         if self.what == "rise":
             return x - then
         seconds = (frame.t - self.arrays["time"][frame.index, best][:, None]) * 1e-6
-        return (x - then) / np.maximum(seconds, 1e-6)
+        slope: FloatArray = (x - then) / np.maximum(seconds, 1e-6)
+        return slope
 
     def _store(self, index: NDArray[np.intp], t: NDArray[np.int64], x: FloatArray) -> None:
         bucket = t // self.width

@@ -48,7 +48,8 @@ def shaft_boundaries(speed: float, clearance: float | None = None) -> tuple[floa
 
 
 def expand(entry: Mapping[str, Any], point: Mapping[str, Any], where: str) -> tuple[list[Document], list[Document]]:
-    """(derived points, limits) that a ``zones`` entry of a type stands for. ``point`` is the entry of the point judged."""
+    """(derived points, limits) that a ``zones`` entry of a type stands for. ``point`` is the entry of the point
+    judged."""
     if entry["zones"] == "shaft-displacement":
         return _shaft(entry, point, where)
     return _housing(entry, point, where)
@@ -62,7 +63,9 @@ def _housing(entry: Mapping[str, Any], point: Mapping[str, Any], where: str) -> 
                 where=where,
                 hint="group: 1 (over 300 kW) or 2 (15-300 kW); support: rigid or flexible",
             )
-    quantity = entry.get("quantity") or {"mm/s": "velocity", "um": "displacement", "µm": "displacement"}.get(point["unit"])
+    quantity = entry.get("quantity") or {"mm/s": "velocity", "um": "displacement", "µm": "displacement"}.get(
+        point["unit"]
+    )
     expected = tables()["iso20816-3"]["units"].get(quantity)
     if quantity is None or point["unit"].replace("µ", "u") != expected:
         raise TypeDefinitionError(
@@ -81,17 +84,23 @@ def _housing(entry: Mapping[str, Any], point: Mapping[str, Any], where: str) -> 
         return [], limits
     share = float(tables()["change"]["share_of_bc"])
     learn = entry.get("learn", "24 h")
-    change = _derived(entry, point, f"{key}_change", point["unit"], f"ewma({key}, '1 min') - baseline({key}, '{learn}')")
+    change = _derived(
+        entry, point, f"{key}_change", point["unit"], f"ewma({key}, '1 min') - baseline({key}, '{learn}')"
+    )
     change["description"] = f"{point.get('description') or key}: change from baseline"
     return [change], limits + _changes(entry, change["key"], share * bc)
 
 
 def _shaft(entry: Mapping[str, Any], point: Mapping[str, Any], where: str) -> tuple[list[Document], list[Document]]:
     if "speed" not in entry:
-        raise TypeDefinitionError("shaft-displacement zones need 'speed'", where=where, hint="the point with the shaft's r/min")
+        raise TypeDefinitionError(
+            "shaft-displacement zones need 'speed'", where=where, hint="the point with the shaft's r/min"
+        )
     if point["unit"].replace("µ", "u") != "um":
         raise TypeDefinitionError(
-            f"{point['key']!r} is in {point['unit']!r}", where=f"{where}/point", hint="shaft displacement is in um, peak to peak"
+            f"{point['key']!r} is in {point['unit']!r}",
+            where=f"{where}/point",
+            hint="shaft displacement is in um, peak to peak",
         )
     data = tables()["shaft-displacement"]
     key, speed = point["key"], entry["speed"]
@@ -106,17 +115,25 @@ def _shaft(entry: Mapping[str, Any], point: Mapping[str, Any], where: str) -> tu
     derived = []
     for name, i in (("c", 1), ("d", 2)):
         of_zone = _derived(entry, point, f"{key}_of_zone_{name}", "1", f"{key} / {bound(i)}")
-        of_zone["description"] = f"{point.get('description') or key}, as a share of where zone {name.upper()} begins at this speed"
+        of_zone["description"] = (
+            f"{point.get('description') or key}, as a share of where zone {name.upper()} begins at this speed"
+        )
         derived.append(of_zone)
     limits = [
-        _boundary(entry, "zone_c", f"{key}_of_zone_c", 1.0, "high", f"in zone C ({label}): not for long-term operation"),
-        _boundary(entry, "zone_d", f"{key}_of_zone_d", 1.0, "urgent", f"in zone D ({label}): severe enough to cause damage"),
+        _boundary(
+            entry, "zone_c", f"{key}_of_zone_c", 1.0, "high", f"in zone C ({label}): not for long-term operation"
+        ),
+        _boundary(
+            entry, "zone_d", f"{key}_of_zone_d", 1.0, "urgent", f"in zone D ({label}): severe enough to cause damage"
+        ),
     ]
     if entry.get("change", True):
         learn = entry.get("learn", "24 h")
         formula = f"(ewma({key}, '1 min') - baseline({key}, '{learn}')) / ({bound(1)})"
         change = _derived(entry, point, f"{key}_change", "1", formula)
-        change["description"] = f"{point.get('description') or key}: change from baseline, as a share of the B/C boundary"
+        change["description"] = (
+            f"{point.get('description') or key}: change from baseline, as a share of the B/C boundary"
+        )
         derived.append(change)
         limits += _changes(entry, change["key"], float(tables()["change"]["share_of_bc"]))
     return derived, limits

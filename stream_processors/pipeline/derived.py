@@ -1,4 +1,5 @@
-"""A frame closes: the type's formulas run once for all equipment whose frame is complete, then the limits on what they gave."""
+"""A frame closes: the type's formulas run once for all equipment whose frame is complete, then the limits on what they
+gave."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def close(state: TypeState, rows: Index, out: Findings) -> None:
 
 
 def known_values(state: TypeState, rows: Index, at: IntArray) -> FloatArray:
-    """[r, columns] as formulas may see them: NaN where stale at ``at``, or the instrument is suspect; derived ones NaN."""
+    """[r, columns] as formulas may see them: NaN where stale at ``at``, or the instrument is suspect; derived ones
+    NaN."""
     values = state.value[rows]
     values[:, state.layout.measured :] = np.nan
     old = at[:, None] - state.good_at[rows] > state.layout.columns.stale

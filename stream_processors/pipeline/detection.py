@@ -3,7 +3,8 @@
 d is the distance beyond the limit (positive is beyond). Unknown d decides nothing and changes nothing.
     not active: d > 0 runs the on-delay, d ≤ 0 stops it; raised when it has run out
     active:     d ≤ −deadband runs the off-delay, d > −deadband stops it; cleared when it has run out
-    suppressed: at the first known d once the machine is back in the limit's states and settled: holds on → unsuppressed, else cleared
+    suppressed: at the first known d once the machine is back in the limit's states and settled: holds on →
+    unsuppressed, else cleared
 A reading after a gap longer than the point's ``stale`` starts a running delay anew.
 """
 
@@ -30,7 +31,8 @@ def distance(
     in_set: BoolArray,
     set_since: IntArray,
 ) -> FloatArray:
-    """d [r, limits] of ``values`` [r, columns]; NaN where the limit means nothing: other state, not settled, suspect instrument."""
+    """d [r, limits] of ``values`` [r, columns]; NaN where the limit means nothing: other state, not settled, suspect
+    instrument."""
     limits = state.layout.limits
     d: FloatArray = (values[:, limits.column[which]] - limits.value[:, which][code]) * limits.sign[which]
     sets = limits.state_set[which]
@@ -58,7 +60,8 @@ def check(
 ) -> None:
     """Step the limits ``which`` of ``rows`` with new ``values`` [r, columns] (NaN: none) at ``at`` [r].
 
-    ``gap`` [r, columns]: the value comes after a gap. ``code``, ``in_set``, ``set_since``: the machine's state that counts.
+    ``gap`` [r, columns]: the value comes after a gap. ``code``, ``in_set``, ``set_since``: the machine's state that
+    counts.
     """
     limits = state.layout.limits
     d = distance(state, which, rows, at, values, code, in_set, set_since)
@@ -86,7 +89,9 @@ def check(
     state.pending[row, j] = np.where(due, -1, pending)
     told = np.flatnonzero(due | suppressed)
     if len(told):
-        _tell(state, told, row, j, t, values[i, limits.column[j]], code[i], active, suppressed, back, pending, out, late)
+        _tell(
+            state, told, row, j, t, values[i, limits.column[j]], code[i], active, suppressed, back, pending, out, late
+        )
 
 
 def _tell(

@@ -88,7 +88,16 @@ class Findings:
         )
 
     def instrument(
-        self, state: TypeState, row: int, column: int, kind: int, change: Change, at: int, value: float, *, late: bool = False
+        self,
+        state: TypeState,
+        row: int,
+        column: int,
+        kind: int,
+        change: Change,
+        at: int,
+        value: float,
+        *,
+        late: bool = False,
     ) -> None:
         """One of the built-in conditions of an instrument."""
         point = state.layout.points[column]
@@ -139,7 +148,12 @@ _INSTRUMENT = {
         "{point} jumped to {value} faster than it can move",
         "Check the sensor, its wiring, and whether it was exchanged or adjusted.",
     ),
-    BAD: ("bad", Priority.MEDIUM, "{point} sends bad values", "Check for an open circuit, a short circuit or a lost supply."),
+    BAD: (
+        "bad",
+        Priority.MEDIUM,
+        "{point} sends bad values",
+        "Check for an open circuit, a short circuit or a lost supply.",
+    ),
     STALE: ("stale", Priority.LOW, "{point} has stopped sending", "Check the sensor and the device that reads it."),
 }
 

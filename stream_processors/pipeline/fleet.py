@@ -1,4 +1,5 @@
-"""All state of the processor: one struct of arrays per type, rows are equipment. No state lives anywhere else but in groups.
+"""All state of the processor: one struct of arrays per type, rows are equipment. No state lives anywhere else but in
+groups.
 
 Every array is declared once, with what its second axis means; snapshots, reconfiguration and growth follow from that.
 """
@@ -80,9 +81,10 @@ FIELDS: Final[Mapping[str, Field]] = {
 class TypeState:
     """The arrays of one type, [n, …], rows in the order of ``ids`` (equipment ids, ascending).
 
-    ``newest`` µs: largest ts received. ``behind`` µs: readings at or before it come late. ``open``: ts of the frame being
-    filled, −1 if none. ``pending``: since when a limit is on the way to be raised or cleared, −1 if it is not. ``waiting``: readings not
-    yet released, by name. ``blocked``, ``suspect``, ``vetoed`` follow from the others (:meth:`refresh`).
+    ``newest`` µs: largest ts received. ``behind`` µs: readings at or before it come late. ``open``: ts of the frame
+    being filled, −1 if none. ``pending``: since when a limit is on the way to be raised or cleared, −1 if it is not.
+    ``waiting``: readings not yet released, by name. ``blocked``, ``suspect``, ``vetoed`` follow from the others
+    (:meth:`refresh`).
     """
 
     newest: IntArray
@@ -153,7 +155,8 @@ class TypeState:
         return None
 
     def refresh(self, rows: NDArray[np.intp]) -> None:
-        """Recompute which points are suspect and which limits therefore silent, after an instrument's condition changed."""
+        """Recompute which points are suspect and which limits therefore silent, after an instrument's condition
+        changed."""
         if not hasattr(self, "blocked"):
             self.blocked = np.zeros((self.n, len(self.layout.points)), np.bool_)
             self.vetoed = np.zeros((self.n, len(self.layout.limit_instances)), np.bool_)
@@ -166,7 +169,8 @@ class TypeState:
 
 
 def empty_readings() -> dict[str, NDArray[Any]]:
-    """Readings as arrays: row, column, ts, value, good (its class allows using it), rank (quality class), key (order)."""
+    """Readings as arrays: row, column, ts, value, good (its class allows using it), rank (quality class), key
+    (order)."""
     return {
         "row": np.empty(0, np.intp),
         "column": np.empty(0, np.intp),
@@ -178,7 +182,8 @@ def empty_readings() -> dict[str, NDArray[Any]]:
 
 
 class Fleet:
-    """All types' states, and where a point id leads: ``type_of`` (−1: nobody's), ``row_of``, ``column_of`` (−1: not watched)."""
+    """All types' states, and where a point id leads: ``type_of`` (−1: nobody's), ``row_of``, ``column_of`` (−1: not
+    watched)."""
 
     def __init__(self, registry: RegistrySnapshot) -> None:
         by_type: dict[str, list[EquipmentEntry]] = {}

@@ -1,7 +1,8 @@
 """First-out: of alarms that come together, the first one speaks for the others.
 
-Per equipment, machine and instrument alarms apart. An alarm within the consequence window of a first-out follows from it: it is
-journalled, not announced. One of higher priority than all that was announced may still be, once: at most two per group.
+Per equipment, machine and instrument alarms apart. An alarm within the consequence window of a first-out follows from
+it: it is journalled, not announced. One of higher priority than all that was announced may still be, once: at most two
+per group.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Health assessment (ISO 13374): an index 0–100 per component from what is wrong and what comes near a limit, with reasons.
+"""Health assessment (ISO 13374): an index 0–100 per component from what is wrong and what comes near a limit, with
+reasons.
 
-A component's index is 100 · Π(1 − takes/100) over the conditions on it. An active machine condition takes 60, 40, 20 or 10 by its priority,
-also while it is suppressed: a machine does not heal by being stopped. A value past 85 % of its limit takes up to 10 (smoothed: noise
-is no reason). The equipment's index is 100 − (0.7 · worst + 0.3 · mean) of its components' losses, weighed by criticality, so the worst
-counts most. Instruments' conditions are named and take nothing.
+A component's index is 100 · Π(1 − takes/100) over the conditions on it. An active machine condition takes 60, 40, 20 or
+10 by its priority, also while it is suppressed: a machine does not heal by being stopped. A value past 85 % of its
+limit takes up to 10 (smoothed: noise is no reason). The equipment's index is 100 − (0.7 · worst + 0.3 · mean) of its
+components' losses, weighed by criticality, so the worst counts most. Instruments' conditions are named and take
+nothing.
 
 Assessed when a frame closes, at most once a minute; told when an index moved by a point or its reasons changed.
 """
@@ -49,7 +51,7 @@ def assess(state: TypeState, rows: Index, at: IntArray, out: Findings) -> None:
     was = state.reasons[rows]
     # a reason that is there stays until it is gone: the figure at the edge decides nothing
     reasons = (takes >= 2.0) | (was & (takes >= 1.0)) | (state.active[rows] & layout.limits.machine)
-    flags = state.flags[rows].any(axis=-1)
+    flags: BoolArray = np.logical_or.reduce(state.flags[rows], axis=-1)
     changed = (np.abs(index - state.health[rows]) >= 1.0) | np.isnan(state.health[rows])
     changed |= ((reasons != was) @ on) > 0
     different = flags != state.reason_flags[rows]
@@ -59,7 +61,9 @@ def assess(state: TypeState, rows: Index, at: IntArray, out: Findings) -> None:
     if not changed.any():
         return
     for i, component in np.argwhere(changed).tolist():
-        _tell(state, int(rows[i]), component, int(at[i]), float(index[i, component]), takes[i], reasons[i], flags[i], out)
+        _tell(
+            state, int(rows[i]), component, int(at[i]), float(index[i, component]), takes[i], reasons[i], flags[i], out
+        )
     state.health[rows] = np.where(changed, index, state.health[rows])
     _roll_up(state, rows, at, changed, takes, reasons, out)
 
@@ -113,7 +117,9 @@ def _reasons(
         text = instance.title.replace("{value}", figure(value)).replace("{limit}", figure(limit))
         if not active:
             text = f"near its limit: {text}"
-        found.append(HealthReason(instance.condition, text, round(float(takes[j]), 1), instance.definition.failure_mode))
+        found.append(
+            HealthReason(instance.condition, text, round(float(takes[j]), 1), instance.definition.failure_mode)
+        )
     key = layout.components[component]
     for column in np.flatnonzero(flags).tolist():
         point = layout.points[column]
@@ -141,7 +147,13 @@ def _tell(
 
 
 def _roll_up(
-    state: TypeState, rows: Index, at: IntArray, changed: BoolArray, takes: FloatArray, reasons: BoolArray, out: Findings
+    state: TypeState,
+    rows: Index,
+    at: IntArray,
+    changed: BoolArray,
+    takes: FloatArray,
+    reasons: BoolArray,
+    out: Findings,
 ) -> None:
     layout = state.layout
     weight = layout.criticality / layout.criticality.max()

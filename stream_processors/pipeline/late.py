@@ -1,8 +1,8 @@
 """Readings later than L, and older than what their point has sent: they reopen nothing, but nothing goes unmonitored.
 
-Such a reading is checked against limits that are *absolute* and have no on-delay (one reading proves no duration), with the
-machine's state as it was at its time. A crossing is told at its own time; where the point's newest good value is back on the
-right side it is told as raised and cleared, and not announced.
+Such a reading is checked against limits that are *absolute* and have no on-delay (one reading proves no duration), with
+the machine's state as it was at its time. A crossing is told at its own time; where the point's newest good value is
+back on the right side it is told as raised and cleared, and not announced.
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ def compile_layout(type_: EquipmentType) -> TypeLayout:
 _FAR = np.int64(2**62)
 
 
-def _columns(type_: EquipmentType, points: tuple[PointInstance, ...], set_of: Callable[[tuple[str, ...] | None], int]) -> Columns:
+def _columns(
+    type_: EquipmentType, points: tuple[PointInstance, ...], set_of: Callable[[tuple[str, ...] | None], int]
+) -> Columns:
     running = type_.running_states or None
     definitions = [p.definition for p in points]
     return Columns(
@@ -265,4 +267,3 @@ def _limits(
         vetoes=vetoes,
         component=np.array([components.index(x.component) for x in instances], np.intp),
     )
-

@@ -1,11 +1,13 @@
 """Data manipulation: quality on arrival, watermark, lateness, release in event order, rounds.
 
-The watermark of an equipment is the largest ts received minus L. ``behind`` is the last instant that is *behind* it: watermark − 1 µs.
-A reading is released once nothing that is not late can come before it: when behind it, or at once where L is 0.
-A frame (all readings of one equipment with one ts) is complete once it is behind.
+The watermark of an equipment is the largest ts received minus L. ``behind`` is the last instant that is *behind* it:
+watermark − 1 µs. A reading is released once nothing that is not late can come before it: when behind it, or at once
+where L is 0. A frame (all readings of one equipment with one ts) is complete once it is behind.
 
-Order within an equipment is the integer key: 2·ts for a reading in time, 2·behind + 1 for one that was late when it arrived
-(it is looked at after what was released by then, before what was not). So no cut of the stream changes the order.
+Order within an equipment is an integer key: 4·ts for a reading in time, 4·behind + 2 for one that was late when it
+arrived (it is looked at after what was released by then, before what was not). One case more, with L = 0 only: a late
+reading whose point already sent one at the watermark itself comes after that: 4·watermark + 1. So no cut of the stream
+changes the order. An open frame closes before a key greater than 4·ts + 1.
 """
 
 from __future__ import annotations
@@ -50,8 +52,10 @@ def judge(columns: Columns, column: Index, value: FloatArray, quality: NDArray[n
     """Quality as stored: not finite or outside the instrument's range is bad, with the reason. Needs no neighbour."""
     watched = column >= 0
     finite = np.isfinite(value)
-    at = np.where(watched, column, 0)
-    outside = watched & finite & ((value < columns.low[at]) | (value > columns.high[at]))
+    outside = np.zeros(len(value), np.bool_)
+    if watched.any():
+        at = np.maximum(column, 0)
+        outside = watched & finite & ((value < columns.low[at]) | (value > columns.high[at]))
     if finite.all() and not outside.any():
         return quality
     reason = np.where(outside, q.OUT_OF_RANGE, 0) | np.where(finite, 0, q.IMPLAUSIBLE)
@@ -60,29 +64,33 @@ def judge(columns: Columns, column: Index, value: FloatArray, quality: NDArray[n
 
 
 def receive(state: TypeState, row: Index, column: Index, ts: IntArray) -> tuple[IntArray, NDArray[np.int8]]:
-    """Advance watermarks by readings in their order of arrival: (``behind`` when each arrived, kind of each)."""
+    """Advance watermarks by readings in their order of arrival: (key, kind) of each."""
     lateness = state.layout.type.lateness
     before = state.behind
     newest = state.newest.copy()
     np.maximum.at(newest, row, ts)
     behind = np.maximum(before, newest - lateness - 1)
     kind = np.zeros(len(row), np.int8)
-    if (ts > behind[row]).all():
-        then = behind[row]  # nobody is late by the last watermark, so nobody was by an earlier one
-    else:
-        running = running_max(row, np.maximum(ts, state.newest[row]))
-        then = np.maximum(before[row], running - lateness - 1)
+    key = 4 * ts
+    if not (ts > behind[row]).all():  # else nobody is late by the last watermark, so nobody was by an earlier one
+        watermark = running_max(row, np.maximum(ts, state.newest[row]))
+        then = np.maximum(before[row], watermark - lateness - 1)
         late = ts <= then
         if late.any():
-            point = row * max(state.value.shape[1], 1) + np.where(column >= 0, column, 0)
-            seen_before = np.where(column >= 0, state.seen[row, np.where(column >= 0, column, 0)], 0) if state.value.shape[1] else np.zeros_like(ts)
-            earlier = np.maximum(running_max(point, ts, exclusive=True), seen_before)
+            # where a type has no columns nobody asks for its points' order, but the late mark is still due
+            columns = max(state.value.shape[1], 1)
+            point = row * columns + np.maximum(column, 0)
+            seen = state.seen.ravel()[point] if state.seen.size else np.zeros_like(ts)
+            earlier = np.maximum(running_max(point, ts, exclusive=True), seen)
             kind = np.where(late, np.where(ts > earlier, LATE_NEWEST, LATE_OLD), IN_TIME).astype(np.int8)
+            key = np.where(
+                late, np.where(earlier > then, 4 * earlier + 1, 4 * then + 2) if lateness == 0 else 4 * then + 2, key
+            )
     moved = newest > state.newest
     state.idle_since[moved] = -1
     state.newest = newest
     state.behind = behind
-    return then, kind
+    return key, kind
 
 
 def running_max(group: NDArray[np.integer[Any]], value: IntArray, *, exclusive: bool = False) -> IntArray:
@@ -99,7 +107,7 @@ def running_max(group: NDArray[np.integer[Any]], value: IntArray, *, exclusive: 
         shifted[1:] = best[:-1]
         shifted[new] = 0
         best = shifted
-    result = np.empty_like(best)
+    result: IntArray = np.empty_like(best)
     result[order] = best
     return result
 
@@ -116,7 +124,7 @@ def release(state: TypeState, arrived: Readings) -> Readings:
             waiting["value"],
             waiting["good"],
             waiting["rank"],
-            2 * waiting["ts"],
+            4 * waiting["ts"],
             np.zeros(len(waiting["row"]), np.int8),
         )
         arrived = Readings(*(np.concatenate((getattr(old, n), getattr(arrived, n))) for n in Readings.__slots__))

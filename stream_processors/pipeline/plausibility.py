@@ -1,7 +1,8 @@
-"""Is it the instrument? Checks of a reading against its own past: stuck, jumping, bad, silent. Never a word about the machine.
+"""Is it the instrument? Checks of a reading against its own past: stuck, jumping, bad, silent. Never a word about the
+machine.
 
-Stored quality says only what a reading shows by itself (range, device); what needs its neighbours becomes a condition of the
-instrument, and the reading is kept from rules and formulas.
+Stored quality says only what a reading shows by itself (range, device); what needs its neighbours becomes a condition
+of the instrument, and the reading is kept from rules and formulas.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ RECOVERY: Final = 10 * MINUTE
 """That long without another jump, and the instrument counts as sound again."""
 
 
-def check(state: TypeState, r: Readings, in_set: BoolArray, out: Findings, *, late: bool) -> tuple[BoolArray, BoolArray]:
+def check(
+    state: TypeState, r: Readings, in_set: BoolArray, out: Findings, *, late: bool
+) -> tuple[BoolArray, BoolArray]:
     """(usable, after a gap) [m] of readings that are newer than all their points had; steps the instruments' states.
 
     ``in_set`` [m, sets]: the machine's sets of states at each reading's own time.
@@ -82,9 +85,7 @@ def _put(
         state.good_at.ravel()[at[usable]] = r.ts[usable]
 
 
-def _tell(
-    state: TypeState, r: Readings, flags: BoolArray, change: BoolArray, out: Findings, *, late: bool
-) -> None:
+def _tell(state: TypeState, r: Readings, flags: BoolArray, change: BoolArray, out: Findings, *, late: bool) -> None:
     for i, kind in np.argwhere(change).tolist():
         what = Change.CLEARED if flags[i, kind] else Change.RAISED
         row, column = int(r.row[i]), int(r.column[i])
@@ -104,12 +105,17 @@ def silence(state: TypeState, rows: NDArray[np.intp], at: int, out: Findings) ->
     old = known & (at - seen > stale)
     if not old.any():
         return
-    silent = known.any(axis=1) & (old | ~known).all(axis=1)
+    silent: BoolArray = np.logical_and(known.any(axis=1), (old | ~known).all(axis=1))
     begins = silent & ~state.silent[rows]
     for row in rows[begins].tolist():
         out.silent(state, row, Change.RAISED, at)
     state.silent[rows[begins]] = True
-    alone = old & (state.newest[rows][:, None] - seen > stale) & ~silent[:, None] & ~state.flags[rows, : layout.measured, STALE]
+    alone = (
+        old
+        & (state.newest[rows][:, None] - seen > stale)
+        & ~silent[:, None]
+        & ~state.flags[rows, : layout.measured, STALE]
+    )
     for i, column in np.argwhere(alone).tolist():
         row = int(rows[i])
         state.flags[row, column, STALE] = True

@@ -1,7 +1,8 @@
-"""The processor: one record of the stream in, its outcome out. Pure of I/O and clocks; the same records give the same outcomes.
+"""The processor: one record of the stream in, its outcome out. Pure of I/O and clocks; the same records give the same
+outcomes.
 
-Order of work in a record: readings are judged by themselves, watermarks move, what is behind them is released and looked at
-frame by frame, all equipment side by side; then ticks; at last alarms that belong together are grouped.
+Order of work in a record: readings are judged by themselves, watermarks move, what is behind them is released and
+looked at frame by frame, all equipment side by side; then ticks; at last alarms that belong together are grouped.
 """
 
 from __future__ import annotations
@@ -90,20 +91,17 @@ class Processor:
     ) -> NDArray[np.uint8]:
         row, column = self.fleet.row_of[point], self.fleet.column_of[point]
         ts, value = batch.ts[mine], batch.value[mine]
-        quality = manipulation.judge(state.layout.columns, column, value, batch.quality[mine]) if (
-            state.layout.points
-        ) else batch.quality[mine]
-        then, kind = manipulation.receive(state, row, column, ts)
+        quality = manipulation.judge(state.layout.columns, column, value, batch.quality[mine])
+        key, kind = manipulation.receive(state, row, column, ts)
         if kind.any():
             quality = np.where(kind == IN_TIME, quality, quality | q.LATE).astype(np.uint8)
         watched = column >= 0
         if not watched.all():
-            row, column, ts, value, then, kind = (x[watched] for x in (row, column, ts, value, then, kind))
+            row, column, ts, value, key, kind = (x[watched] for x in (row, column, ts, value, key, kind))
             if not len(row):
                 return quality
         classes = q.rank(quality if watched.all() else quality[watched])
         np.maximum.at(state.seen.ravel(), row * state.seen.shape[1] + column, ts)
-        key = 2 * ts if not kind.any() else np.where(kind == IN_TIME, 2 * ts, 2 * then + 1)
         good = (classes != q.BAD) & np.isfinite(value)
         arrived = Readings(row, column, ts, value, good, classes, key, kind)
         self._look_at(state, manipulation.release(state, arrived), out)
@@ -121,7 +119,7 @@ class Processor:
         at, key = np.zeros(state.n, np.int64), np.zeros(state.n, np.int64)
         at[r.row], key[r.row] = r.ts, r.key
         rows = np.flatnonzero(key)
-        earlier = rows[(state.open[rows] >= 0) & (2 * state.open[rows] < key[rows])]
+        earlier = rows[(state.open[rows] >= 0) & (4 * state.open[rows] + 1 < key[rows])]
         if len(earlier):
             out.step += 1
             derived.close(state, earlier, out)

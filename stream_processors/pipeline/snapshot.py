@@ -1,7 +1,9 @@
-"""State as bytes, and state carried over to another registry: matched by equipment id, point key, condition, state name.
+"""State as bytes, and state carried over to another registry: matched by equipment id, point key, condition, state
+name.
 
-Format: zstd over msgpack {"v": 1, "types": {key: {"ids", "codes", "labels", "arrays", "memory", "waiting"}}, "groups", "ticks"}; arrays are
-[dtype, shape, bytes], little endian. What no longer exists is dropped, what is new starts fresh, what stays goes on as it was.
+Format: zstd over msgpack {"v": 1, "types": {key: {"ids", "codes", "labels", "arrays", "memory", "waiting"}}, "groups",
+"ticks"}; arrays are [dtype, shape, bytes], little endian. What no longer exists is dropped, what is new starts fresh,
+what stays goes on as it was.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def unpack(data: bytes) -> Image:
         image: Image = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data))
         version = image["v"]
     except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError) as error:
-        raise InvalidInputError(f"this is no processor snapshot: {error}", hint="start from an older snapshot") from None
+        raise InvalidInputError(
+            f"this is no processor snapshot: {error}", hint="start from an older snapshot"
+        ) from None
     if version != VERSION:
         raise InvalidInputError(
             f"the snapshot has version {version}, this program reads {VERSION}",

@@ -1,7 +1,7 @@
 """The machine's operating state: the first of the type's expressions that is true; what it gates, and its history.
 
-Where none is true and some are unknown, the last state stands for five minutes of event time (a sensor's hiccup stops no
-machine) and is ``unknown`` after that. Where all are false it is ``unknown`` at once.
+Where none is true and some are unknown, the last state stands for five minutes of event time (a sensor's hiccup stops
+no machine) and is ``unknown`` after that. Where all are false it is ``unknown`` at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ HOLD: Final = 5 * MINUTE
 
 
 def resolve(state: TypeState, rows: Index, at: IntArray, truths: FloatArray, out: Findings) -> None:
-    """Take over the truths [r, states] of the expressions at ``at`` [r] as states; suppress what means nothing in them."""
+    """Take over the truths [r, states] of the expressions at ``at`` [r] as states; suppress what means nothing in
+    them."""
     true = truths == 1.0
     proven = true.any(axis=1)
     unknown = np.isnan(truths).any(axis=1)
@@ -77,7 +78,8 @@ def gate(state: TypeState, rows: Index | slice, at: IntArray, state_set: int, se
 
 
 def then(state: TypeState, rows: Index, at: IntArray) -> tuple[IntArray, BoolArray, IntArray]:
-    """(state codes [r], set membership [r, sets], since when [r, sets]) as they were just before ``at``, from the last changes.
+    """(state codes [r], set membership [r, sets], since when [r, sets]) as they were just before ``at``, from the last
+    changes.
 
     Before the oldest change remembered the state is unknown.
     """

