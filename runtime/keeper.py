@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core.errors import ServitizeError
 from runtime.backoff import BackOff
 
 
@@ -32,6 +31,7 @@ class Part:
     restarts: int = 0
     down_since: float | None = None
     finished: bool = False
+    starting: bool = False
 
 
 class Keeper:
@@ -43,8 +43,9 @@ class Keeper:
     def __init__(self, news: Callable[[str], None]) -> None:
         self._news = news
         self._parts: dict[str, Part] = {}
-        self._events: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[str, int | str] | None] = queue.SimpleQueue()
         self._due: dict[str, float] = {}
+        self._restarting: dict[str, threading.Thread] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -90,21 +91,28 @@ class Keeper:
             except queue.Empty:
                 event = None
             if self._stopping.is_set():
-                return
+                break
             if event is not None:
                 self._mourn(*event)
             for name in [name for name, due in self._due.items() if due <= time.monotonic()]:
                 del self._due[name]
                 self._restart(self._parts[name])
+        for thread in self._restarting.values():
+            thread.join()
 
-    def _mourn(self, name: str, code: int) -> None:
+    def _mourn(self, name: str, what: int | str) -> None:
+        """Somebody died (an exit code) or could not be started again (a sentence)."""
         part = self._parts.get(name)
         if part is None or name in self._due:
             return
-        if part.finishes and code == 0:
+        if isinstance(what, int) and part.starting:
+            return  # who starts it will notice
+        if isinstance(what, str):
+            self._schedule(part, f"did not start: {what}")
+        elif what == 0 and part.finishes:
             part.finished = True
-            return
-        self._schedule(part, f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}")
+        else:
+            self._schedule(part, f"ended with code {what}" if what >= 0 else f"was ended by signal {-what}")
 
     def _schedule(self, part: Part, what: str) -> None:
         now = time.monotonic()
@@ -114,16 +122,28 @@ class Keeper:
         self._news(f"{part.name} {what}; starting it again in {delay:g} s")
 
     def _restart(self, part: Part) -> None:
-        part.started = time.monotonic()
-        try:
-            part.start()
-            part.after_restart()
-        except ServitizeError as error:
-            self._schedule(part, f"did not start: {str(error).splitlines()[0]}")
-        except Exception as error:  # a part of any kind may fail in any way; keeping on trying is this thread's job
-            self._schedule(part, f"did not start: {type(error).__name__}: {error}")
-        else:
+        """In a thread of its own: who is slow to come back must not keep another from it."""
+
+        def work() -> None:
+            part.started = time.monotonic()
+            problem = ""
+            try:
+                part.start()
+                part.after_restart()
+            except Exception as error:  # a part of any kind may fail in any way; to keep on trying is the job here
+                problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+            part.starting = False
+            if not problem and part.pid() is None and not part.finishes:
+                problem = "it ended right after its start"
+            if problem:
+                self._events.put((part.name, problem))
+                return
             part.restarts += 1
             away = time.monotonic() - (part.down_since or part.started)
             part.down_since = None
             self._news(f"{part.name} is back after {away:.1f} s (process {part.pid()})")
+
+        part.starting = True
+        thread = threading.Thread(target=work, name=f"restart-{part.name}", daemon=True)
+        self._restarting[part.name] = thread
+        thread.start()

@@ -39,14 +39,16 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 class ProcessSpec:
     """A process of ours: ``module`` below runtime.processes; ``ready`` is asked until it says True.
 
-    ``finishes``: it may end with code 0 by itself. ``stop_timeout`` seconds until it is ended by force.
+    ``prepare`` runs before every start. ``finishes``: it may end with code 0 by itself. ``stop_timeout``: seconds until
+    it is ended by force.
     """
 
     name: str
     module: str
     arguments: Sequence[str] = ()
+    prepare: Callable[[], None] = lambda: None
     ready: Callable[[], bool] = lambda: True
-    ready_timeout: float = 60.0
+    ready_timeout: float = 90.0
     stop_timeout: float = 30.0
     finishes: bool = False
 
@@ -112,6 +114,8 @@ class Supervisor:
     def start(self) -> None:
         """Everything up to a reachable API; on return all parts are watched."""
         began = time.time()
+        leftover = dict.fromkeys(self.data.state().get("servers", {}))  # of an instance that was killed
+        self.data.update_state("servers", **leftover)
         self.data.update_state("instance", pid=os.getpid(), command=self._command, started=began, ready=None)
         self._start_database()
         self._start_broker()
@@ -175,9 +179,15 @@ class Supervisor:
     def _start_ingest(self) -> None:
         with self.steps.step("ingest") as step:
             ready = self.data.root / "run" / "ingest.ready"
-            self.data.directory("run")
-            ready.unlink(missing_ok=True)
-            self.add_process(ProcessSpec(INGEST, "ingest", ready=ready.exists, stop_timeout=60.0))
+            self.add_process(
+                ProcessSpec(
+                    INGEST,
+                    "ingest",
+                    prepare=lambda: ready.unlink(missing_ok=True),
+                    ready=ready.exists,
+                    stop_timeout=60.0,
+                )
+            )
             step.detail = "connected, state restored"
 
     def _start_api(self) -> None:
@@ -211,12 +221,31 @@ class Supervisor:
             stop_timeout=spec.stop_timeout,
             on_exit=lambda _, code: self.keeper.died(spec.name, code),
         )
-        child.start()
+
+        def remember() -> None:
+            self.data.update_state("servers", **{spec.name: {"pid": child.pid}})
+
+        def stop() -> None:
+            child.stop()
+            self.data.update_state("servers", **{spec.name: None})
+
+        def start() -> None:
+            spec.prepare()
+            child.start()
+
+        start()
+        remember()
         self._children[spec.name] = child
         self.keeper.add(
-            Part(spec.name, start=child.start, stop=child.stop, pid=lambda: child.pid, finishes=spec.finishes)
+            Part(
+                spec.name,
+                start=start,
+                stop=stop,
+                pid=lambda: child.pid,
+                after_restart=remember,
+                finishes=spec.finishes,
+            )
         )
-        self.data.update_state("servers", **{spec.name: {"pid": child.pid}})
         return child
 
     def child(self, name: str) -> ChildProcess:

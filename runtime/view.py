@@ -16,6 +16,7 @@ from core.time import isoformat
 from runtime.status import EquipmentHealth, Snapshot
 
 PLAIN_EVERY_SECONDS = 5.0
+_HEALTH_WIDTHS = {"equipment": 9, "state": 8, "health": 14, "worst component": 20, "why": 10}
 _PRIORITY_STYLE = {"urgent": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 
 
@@ -121,7 +122,7 @@ def _head(snapshot: Snapshot, title: str) -> RenderableType:
 def _health(lines: tuple[EquipmentHealth, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("equipment", "state", "health", "worst component", "why"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=3 if column == "why" else None)
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=_HEALTH_WIDTHS[column])
     for line in lines:
         table.add_row(
             line.equipment,
@@ -137,12 +138,12 @@ def _alarms(snapshot: Snapshot) -> RenderableType:
     if not snapshot.alarms:
         return Text("no alarms", style="dim")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("alarm since", "equipment", "component", "what"):
-        table.add_column(column, no_wrap=column != "what")
+    for column in ("since", "equipment", "component", "alarm"):
+        table.add_column(column, no_wrap=column != "alarm")
     for line in snapshot.alarms:
         style = _PRIORITY_STYLE.get(line.priority, "") if line.state != "normal" else "dim"
         title = line.title if line.state != "normal" else f"{line.title} (over)"
-        table.add_row(_moment(line.at), line.equipment, line.component, Text(title, style=style))
+        table.add_row(_moment(line.at)[5:16], line.equipment, line.component, Text(title, style=style))
     return table
 
 
