@@ -155,6 +155,20 @@ def create_equipment(
         return new
 
 
+def put_profile(connection: Connection, tenant_id: int, name: str, document: Mapping[str, Any]) -> bool:
+    """Put a (checked) mapping profile to work for a tenant, or another text of it; False where it is there word for
+    word."""
+    with translated():
+        changed = load("admin").put_profile(connection, tenant_id=tenant_id, name=name, document=Jsonb(dict(document)))
+    return changed is not None
+
+
+def remove_profile(connection: Connection, tenant_id: int, name: str) -> bool:
+    """Take a mapping profile away; False where there is none."""
+    with translated():
+        return load("admin").remove_profile(connection, tenant_id=tenant_id, name=name) is not None
+
+
 def equipment_id(connection: Connection, tenant_id: int, key: str) -> int | None:
     """Id by tenant and key."""
     found = load("admin").equipment_id(connection, tenant_id=tenant_id, key=key)

@@ -14,6 +14,7 @@ from core.equipment import EquipmentType, PointKind
 from core.registry import (
     EquipmentEntry,
     EquipmentStatus,
+    MappingProfileEntry,
     PointEntry,
     RegistrySnapshot,
     Tenant,
@@ -75,7 +76,8 @@ class Registry:
             row[0]: Tenant(row[0], row[1], row[2], UnknownEquipmentPolicy(row[3]), row[4], row[5], row[6])
             for row in self._queries.tenants(connection)
         }
-        return RegistrySnapshot(version, tenants, self._read_types(connection), equipment)
+        profiles = tuple(MappingProfileEntry(*row) for row in self._queries.profiles(connection))
+        return RegistrySnapshot(version, tenants, self._read_types(connection), equipment, profiles)
 
     def _read_types(self, connection: psycopg.Connection[Any]) -> dict[str, EquipmentType]:
         for key, revision in list(self._queries.types(connection)):

@@ -97,3 +97,13 @@ ON CONFLICT (login) DO UPDATE SET tenant_id = excluded.tenant_id;
 
 -- name: audit(tenant_id, actor, action, object, detail)!
 INSERT INTO servitize.audit_log (tenant_id, actor, action, object, detail) VALUES (:tenant_id, :actor, :action, :object, :detail);
+
+-- name: put_profile(tenant_id, name, document)$
+-- NULL where the same document is there already.
+INSERT INTO servitize.mapping_profile AS p (tenant_id, name, document) VALUES (:tenant_id, :name, :document)
+ON CONFLICT (tenant_id, name) DO UPDATE SET document = excluded.document, changed_at = now()
+ WHERE p.document IS DISTINCT FROM excluded.document
+RETURNING p.name;
+
+-- name: remove_profile(tenant_id, name)$
+DELETE FROM servitize.mapping_profile WHERE tenant_id = :tenant_id AND name = :name RETURNING name;

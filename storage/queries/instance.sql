@@ -101,3 +101,10 @@ SELECT servitize.to_us(clock_timestamp());
 
 -- name: stray_readings()$
 SELECT coalesce(sum(stray_readings), 0)::bigint FROM servitize.partition_alarm;
+
+-- name: profiles(tenant_id)
+-- Mapping profiles of one tenant, or of all where tenant_id is NULL: tenant, name, document.
+SELECT t.slug, p.name, p.document
+  FROM servitize.mapping_profile p JOIN servitize.tenant t ON t.id = p.tenant_id
+ WHERE :tenant_id::int IS NULL OR p.tenant_id = :tenant_id
+ ORDER BY t.slug, p.name;

@@ -4,6 +4,9 @@ SELECT version FROM servitize.registry_version;
 -- name: tenants()
 SELECT id, slug, name, unknown_equipment, publisher_clock, past_window_us, future_bound_us FROM servitize.tenant ORDER BY id;
 
+-- name: profiles()
+SELECT tenant_id, name, document FROM servitize.mapping_profile ORDER BY tenant_id, name;
+
 -- name: types()
 -- Revisions alone; documents are fetched where the revision is new.
 SELECT key, revision FROM servitize.equipment_type ORDER BY key;
