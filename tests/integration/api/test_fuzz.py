@@ -7,6 +7,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -21,10 +22,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 SCHEMA = schemathesis.openapi.from_dict(create_app(ApiSettings("host=nowhere")).openapi())
 OPERATIONS = [
-    found.ok()
-    for found in SCHEMA.get_all_operations()
+    operation
+    for operation in (found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok))
     # a stream never ends by itself; its parameters are tested where streams are
-    if found.ok().path != "/v1/stream"
+    if operation.path != "/v1/stream"
 ]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -39,7 +41,7 @@ def test_documented_problems_have_examples_of_their_status() -> None:
 
 
 def test_figures_of_the_database_become_metrics() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": "servitize_x", "help": "X", "type": "counter", "labels": {"b": "2", "a": 'say "hi"'}, "value": 3},
         {"name": "servitize_y", "help": "Y", "type": "gauge", "labels": None, "value": 0.5},
     ]
