@@ -59,16 +59,17 @@ def evaluate_demo(
     jobs: int = 1,
     types: dict[str, EquipmentType] | None = None,
     progress: Progress | None = None,
+    period_s: int = PERIOD_S,
 ) -> dict[str, Any]:
     """Run and judge; the result as ``--json`` prints it. See :mod:`workbench.evaluate.verdict` for what counts as what.
 
     ``seeds`` make fleets, plans and weather; equal arguments give equal results. ``jobs`` 2 runs the types in two
-    processes. ``types`` stand in for the catalogue's (by key).
+    processes. ``types`` stand in for the catalogue's (by key). ``period_s`` between readings.
 
     >>> evaluate_demo([1], 0.01, faults=False)["false_alarms"]
     0
     """
-    verdict, machines = run_demo(seeds, days, faults, jobs=jobs, types=types, progress=progress)
+    verdict, machines = run_demo(seeds, days, faults, jobs=jobs, types=types, progress=progress, period_s=period_s)
     return summary(verdict, seeds, days, machines)
 
 
@@ -80,11 +81,12 @@ def run_demo(
     jobs: int = 1,
     types: dict[str, EquipmentType] | None = None,
     progress: Progress | None = None,
+    period_s: int = PERIOD_S,
 ) -> tuple[Verdict, int]:
     """(verdict with every finding and unexplained alarm, machines)."""
     if not seeds or days <= 0:
         raise InvalidInputError("nothing to evaluate", hint="give at least one seed and a positive number of days")
-    tasks = [(kind, list(seeds), days, faults, types) for kind in range(len(_KINDS))]
+    tasks = [(kind, list(seeds), days, faults, types, period_s) for kind in range(len(_KINDS))]
     tell = progress or (lambda share: None)
     if jobs > 1:
         # Forking a process with numpy's threads in it is asking for trouble.
@@ -134,6 +136,7 @@ def _run_kind(
     days: float,
     faults: bool,
     types: dict[str, EquipmentType] | None,
+    period_s: int,
     progress: Progress | None = None,
 ) -> Run:
     fleet_type, first, units = _KINDS[kind]
@@ -148,7 +151,7 @@ def _run_kind(
     registry, groups = _register(known, groups)
     processor = Processor(registry)
     transitions: list[ConditionTransition] = []
-    total = round(days * DAY / (PERIOD_S * SECOND))
+    total = round(days * DAY / (period_s * SECOND))
     done = 0
     while done < total:
         periods = min(PERIODS, total - done)
@@ -167,7 +170,14 @@ def _run_kind(
 
 
 def _group(
-    fleet_type: type[Fleet], first: int, units: int, seeds: list[int], season: int, days: float, faults: bool
+    fleet_type: type[Fleet],
+    first: int,
+    units: int,
+    seeds: list[int],
+    season: int,
+    days: float,
+    faults: bool,
+    period_s: int,
 ) -> _Group:
     start = _SEASONS[season]
     of_units, plans, names, sites = [], [], [], []
@@ -180,7 +190,7 @@ def _group(
         of_units += mine
         sites += [unit_seeds(seed, 1)[0]] * units
         names += [f"seed{seed}-{fleet_type.TYPE}-{unit + 1}" for unit in range(units)]
-    fleet = fleet_type(of_units, start, PERIOD_S, plans, sites=sites)
+    fleet = fleet_type(of_units, start, period_s, plans, sites=sites)
     return _Group(fleet, tuple(names), season + 1, np.empty((0, 0), np.int32))
 
 
