@@ -105,7 +105,8 @@ class StreamRecord:
     """One record of the log between ingest and core: at most :data:`MAX_BATCH_READINGS` readings and what came with
     them.
 
-    ``counts`` are this record's conservation counters by name; see docs/reference/conservation.md.
+    ``counts`` are this record's conservation counters by name; see docs/reference/conservation.md. ``sequences``: per
+    equipment the highest number of its messages so far, with that message's event time (µs).
     """
 
     batch: TelemetryBatch
@@ -113,3 +114,4 @@ class StreamRecord:
     events: tuple[EventRecord, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    sequences: Mapping[int, tuple[int, int]] = field(default_factory=dict)

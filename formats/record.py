@@ -47,6 +47,7 @@ class _Rest(msgspec.Struct, array_like=True):
     events: tuple[EventRecord, ...]
     dead_letters: tuple[DeadLetter, ...]
     counts: Mapping[str, int]
+    sequences: Mapping[int, tuple[int, int]] = {}  # absent in records of before it was there
 
 
 class BinaryRecordCodec:
@@ -69,7 +70,9 @@ class BinaryRecordCodec:
                 np.ascontiguousarray(batch.value, "<f8").tobytes(),
                 np.ascontiguousarray(batch.point_id, "<i4").tobytes(),
                 np.ascontiguousarray(batch.quality, "u1").tobytes(),
-                self._encoder.encode(_Rest(record.ticks, record.events, record.dead_letters, record.counts)),
+                self._encoder.encode(
+                    _Rest(record.ticks, record.events, record.dead_letters, record.counts, record.sequences)
+                ),
             )
         )
         flags = 0
@@ -108,7 +111,7 @@ class BinaryRecordCodec:
             np.frombuffer(body, "u1", n, 20 * n),
             received_at,
         )
-        return StreamRecord(batch, rest.ticks, rest.events, rest.dead_letters, rest.counts)
+        return StreamRecord(batch, rest.ticks, rest.events, rest.dead_letters, rest.counts, rest.sequences)
 
 
 def _header(flags: int, n: int, checksum: int, received_at: int) -> bytes:

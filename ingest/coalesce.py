@@ -44,6 +44,7 @@ class Coalescer:
         self._events: list[EventRecord] = []
         self._dead: list[DeadLetter] = []
         self._counts: Counter[str] = Counter()
+        self._sequences: dict[int, tuple[int, int]] = {}
         self._handles: list[Handle] = []
         self._since: int | None = None
 
@@ -108,6 +109,10 @@ class Coalescer:
     def count(self, name: str, amount: int = 1) -> None:
         self._counts[name] += amount
 
+    def sequence(self, equipment_id: int, mark: tuple[int, int]) -> None:
+        """How far the numbering of a device has come; kept with the record, so that it outlives us."""
+        self._sequences[equipment_id] = mark
+
     def message(self, handle: Handle | None, now: int) -> None:
         """A message is complete with what was added before; with None only the age is noted (ticks)."""
         if handle is not None:
@@ -134,8 +139,8 @@ class Coalescer:
     def take(self, now: int) -> list[tuple[StreamRecord, list[Handle]]]:
         """What was collected, as records of at most ``max_readings``; received ``now``.
 
-        Where readings need several records, ticks, events, counts and the messages themselves go with the last: a
-        message is durable with its last part, since records become durable in order.
+        Where readings need several records, all else and the messages themselves go with the last: a message is durable
+        with its last part, since records become durable in order.
         """
         if self.empty:
             return []
@@ -147,7 +152,9 @@ class Coalescer:
             whole.append((StreamRecord(part), list[Handle]()))
             start += self._max_readings
         rest = batch.take(np.arange(start, len(batch))) if start else batch
-        record = StreamRecord(rest, tuple(self._ticks), tuple(self._events), tuple(self._dead), dict(self._counts))
+        record = StreamRecord(
+            rest, tuple(self._ticks), tuple(self._events), tuple(self._dead), dict(self._counts), self._sequences
+        )
         whole.append((record, self._handles))
         self._reset()
         return whole

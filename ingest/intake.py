@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -26,8 +26,9 @@ from ingest.coalesce import Coalescer
 from ingest.limits import IngestLimits, RateLimiter, TokenBucket
 from ingest.registry_cache import Naming, RegistryCache
 from ingest.routes import MAX_ROUTES, Kind, Route, Router
-from ingest.sequences import SequenceTracker
+from ingest.sequences import Mark, SequenceTracker
 from ingest.session import Inbound
+from ingest.translated import Translated
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,10 @@ class Intake:
         self._clocks: dict[int, int] = {}
         self.totals: Counter[str] = Counter()
         self.adopt(snapshot)
+
+    def resume(self, sequences: Mapping[int, Mark]) -> None:
+        """Go on with what was committed of the devices' numbering."""
+        self._sequences.resume(sequences)
 
     def adopt(self, snapshot: RegistrySnapshot) -> None:
         """Name by this registry from now on."""
@@ -100,7 +105,14 @@ class Intake:
             # a defect of ours must not stop everybody else's messages; the payload is kept for whoever mends it
             log.exception("ingest.defect", topic=message.topic[:200])
             self._refuse(message, None, Refusal("internal-error", "a defect of servitize, see its log"))
-        self._coalescer.message(message.handle, message.received_at)
+
+    def refuse(self, message: Inbound, tenant: Tenant | None, refusal: Refusal) -> None:
+        """A dead letter of a whole message that a channel could not use."""
+        self._refuse(message, Route(Kind.REFUSED, tenant, native=False), refusal, sent=True)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """One of the counters that go with the records."""
+        self._count(name, amount)
 
     # --- where it belongs
     # ----------------------------------------------------------------------------------------------
@@ -123,6 +135,8 @@ class Intake:
         if route.kind is Kind.REFUSED:
             self._refuse(message, route, Refusal(route.reason, route.detail), sent=True)
             return
+        if isinstance(message, Translated):
+            route.type_key = message.type_key
         if route.entry is None and route.tenant is not None:
             self._register(route.tenant, route, message.received_at)
             route = self._route(message.topic)
@@ -161,7 +175,10 @@ class Intake:
         assert route.decode is not None
         options: dict[str, Any] = {} if route.kind is Kind.EVENT else {"limits": self._limits.message}
         now = self._now(tenant, received_at)
-        decoded = route.decode(message.payload, received_at=now, retained=message.retained, **options)
+        if isinstance(message, Translated):
+            decoded = message.decoded
+        else:
+            decoded = route.decode(message.payload, received_at=now, retained=message.retained, **options)
         sent = decoded.readings
         self._count("ingest.readings", sent)
         if limited and not self._rates.readings(entry.id, sent, received_at):
@@ -359,15 +376,18 @@ class Intake:
             self._count("ingest.ignored.clock")
 
     def _gaps(self, decoded: Decoded, entry: EquipmentEntry, received_at: int) -> None:
+        if not decoded.sequences:
+            return
+        ts = max((int(block.ts.max()) for block in decoded.blocks), default=received_at)
         for number in decoded.sequences:
-            gap = self._sequences.see(entry.id, number)
+            gap = self._sequences.see(entry.id, number, ts)
             if gap is not None:
                 first, last = gap
-                ts = max((int(block.ts.max()) for block in decoded.blocks), default=received_at)
                 body = {"first": first, "last": last, "missing": last - first + 1}
                 self._count("ingest.sequence_gaps")
                 self._count("ingest.sequence_missing", last - first + 1)
                 self._coalescer.event(EventRecord(entry.id, "sequence_gap", ts, body))
+        self._coalescer.sequence(entry.id, self._sequences.highest(entry.id))
 
     def _refuse(self, message: Inbound, route: Route | None, refusal: Refusal, *, sent: bool = False) -> None:
         """A dead letter. ``sent``: nobody has counted its readings as sent yet."""

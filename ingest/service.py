@@ -21,6 +21,7 @@ from core.errors import ServitizeError, UnavailableError
 from core.ports import RegistryPort
 from core.registry import EquipmentEntry, RegistrySnapshot, Tenant
 from core.time import SECOND, Clock
+from ingest.channel import Channel, Foreign, Junction
 from ingest.coalesce import Coalescer
 from ingest.intake import Abort, Intake
 from ingest.ledger import Handle, Ledger
@@ -58,6 +59,7 @@ class IngestService:
         limits: IngestLimits | None = None,
         clock: Clock | None = None,
         registry_interval: float = 1.0,
+        channels: Sequence[Channel] = (),
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -66,6 +68,7 @@ class IngestService:
         self._limits = limits or IngestLimits()
         self._clock: Clock = clock or HostClock()
         self._registry_interval = registry_interval
+        self._channels = tuple(channels)
         self._ledger = Ledger()
         self._inbox: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
         self._coalescer = Coalescer()
@@ -89,7 +92,7 @@ class IngestService:
         self._snapshot = self._registry.load()
         self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self))
         self._say_broken_profiles()
-        self._sink.start(self._snapshot, self._durable, self._fail)
+        self._intake.resume(self._sink.start(self._snapshot, self._durable, self._fail))
         self._session = MqttSession(
             self._settings,
             self._ledger,
@@ -99,6 +102,11 @@ class IngestService:
             status_topic=STATUS_TOPIC,
         )
         self._session.subscribe(self._intake.router.filters, self._note(self._snapshot))
+        junction = Junction(
+            self._intake, self._coalescer, self._ledger, self._inbox.put, self._flush, self._clock
+        )
+        for channel in self._channels:
+            channel.open(junction, self._snapshot)
         self._core.start()
         self._watcher.start()
         self._session.start()
@@ -117,11 +125,15 @@ class IngestService:
             return True
         self._stop_timeout = timeout
         self._session.stop_reading()
+        for channel in self._channels:
+            channel.stop_reading()
         self._draining.set()
         self._core.join(timeout)
         self._stopping.set()
         self._core.join(timeout)
         self._session.stop()
+        for channel in self._channels:
+            channel.stop()
         self._watcher.join(self._registry_interval + 1)
         self._ended.set()
         return self._drained and self.failure is None
@@ -167,9 +179,12 @@ class IngestService:
             message = self._next(min(0.2 if wait is None else wait, 0.2))
             taken = 0
             while message is not None:
-                if intake.needs_new_record(message):
-                    self._flush()
-                intake.message(message)
+                if isinstance(message, Foreign):
+                    message.channel.take(message)
+                else:
+                    if intake.needs_new_record(message):
+                        self._flush()
+                    intake.message(message)
                 if self._coalescer.due(message.received_at):
                     self._flush()
                 taken += 1
@@ -177,6 +192,8 @@ class IngestService:
                     break
                 message = self._next(0.0)
             now = self._clock.now()
+            for channel in self._channels:
+                channel.passed(now)
             if session.counts.connections != connections:
                 connections, caught_up, since = session.counts.connections, False, now
             # What the broker kept while we were away is older than the clock. Time must not pass over it, or points
@@ -233,6 +250,8 @@ class IngestService:
         self._flush()
         self._snapshot = snapshot
         self._intake.adopt(snapshot)
+        for channel in self._channels:
+            channel.adopt(snapshot)
         self._say_broken_profiles()
         self._sink.reconfigure(snapshot)
         if self._session is not None:

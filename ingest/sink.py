@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from core.registry import RegistrySnapshot
 from core.telemetry import StreamRecord
 from ingest.ledger import Handle
+from ingest.sequences import Mark
 
 Durable = Callable[[Sequence[Handle]], None]
 """Called once the records of these messages are stored for good; from any thread."""
@@ -16,8 +17,12 @@ Durable = Callable[[Sequence[Handle]], None]
 class Sink(Protocol):
     """Takes records in order. All methods but the callbacks are called from one thread, ingest's core thread."""
 
-    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Callable[[BaseException], None]) -> None:
-        """Make ready, which may take as long as a recovery. ``failed`` is called when the sink can never go on."""
+    def start(
+        self, registry: RegistrySnapshot, durable: Durable, failed: Callable[[BaseException], None]
+    ) -> Mapping[int, Mark]:
+        """Make ready, which may take as long as a recovery. ``failed`` is called when the sink can never go on.
+
+        Gives how far each device's numbering had come in what is durable (``StreamRecord.sequences``)."""
         ...
 
     def submit(self, record: StreamRecord, handles: Sequence[Handle]) -> None:

@@ -6,6 +6,8 @@ messages stay unacknowledged, so the session stops reading: back-pressure withou
 
 Recovery: fence out whoever held the stream, restore the newest snapshot, step through the journal behind it with the
 effects discarded (they are in the tables already), go on. A commit that failed leaves nothing and is tried again.
+The journal is stepped through with the types of then (:mod:`stream_processors.checkpoint`); so that there is one such
+set of types per journal, the first record after a change of meaning brings a snapshot.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from core.telemetry import DeadLetter, StreamRecord, TelemetryBatch
 from core.time import isoformat
 from ingest.ledger import Handle
 from ingest.sink import Durable
+from stream_processors.checkpoint import Basis, Packer, Sequences, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -107,12 +110,15 @@ class EmbeddedSink:
         self._epoch = self._offset = 0
         self._since_snapshot = 0
         self._next_snapshot = 0.0
+        self._packer = Packer()
+        self._basis: Basis | None = None
+        self._sequences: dict[int, tuple[int, int]] = {}
         self.commits = 0
         self.committed_readings = 0
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Any) -> None:
+    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Any) -> Sequences:
         """Take the stream and recover. Waits while the database is away."""
         self._durable: Durable = durable
         self._failed = failed
@@ -121,7 +127,7 @@ class EmbeddedSink:
         self._processor = self._recovered(position, registry)
         self._epoch, self._offset = position.epoch, position.next_offset
         self._since_snapshot = len(position.journal)
-        self._next_snapshot = time.monotonic() + self._snapshot_seconds
+        self._rest_on(registry)
         log.info(
             "stream.acquired",
             stream=self._stream,
@@ -131,6 +137,7 @@ class EmbeddedSink:
             seconds=round(time.monotonic() - began, 2),
         )
         self._thread.start()
+        return dict(self._sequences)
 
     def _acquire(self) -> StreamPosition:
         delay = 0.2
@@ -145,12 +152,21 @@ class EmbeddedSink:
                 delay = min(delay * 2, _LONGEST_BACKOFF)
 
     def _recovered(self, position: StreamPosition, registry: RegistrySnapshot) -> ProcessorLike:
+        """State after the last commit, by the registry of now."""
         if position.snapshot is None:
-            processor = self._factory(registry)
+            processor, then = self._factory(registry), registry
         else:
-            processor = self._factory.restore(position.snapshot, registry)
+            checkpoint = unpack(position.snapshot)
+            self._sequences.update(checkpoint.sequences)
+            same = checkpoint.basis is None or checkpoint.basis.means_the_same(registry)
+            then = registry if same or checkpoint.basis is None else checkpoint.basis.as_it_was(registry)
+            processor = self._factory.restore(checkpoint.state, then)
         for _, data in position.journal:
-            processor.step(self._codec.decode(data))
+            record = self._codec.decode(data)
+            processor.step(record)
+            self._sequences.update(record.sequences)
+        if then is not registry:
+            processor.reconfigure(registry)
         return processor
 
     def close(self, timeout: float) -> bool:
@@ -179,6 +195,7 @@ class EmbeddedSink:
     def _submit(self, record: StreamRecord, handles: Sequence[Handle], *, snapshot: bool) -> None:
         assert self._processor is not None
         outcome = self._processor.step(record)
+        self._sequences.update(record.sequences)
         state = self._take_snapshot() if snapshot else None
         unit = CommitUnit(self._stream, self._epoch, self._offset, record, outcome, self._codec.encode(record), state)
         self._offset += 1
@@ -190,7 +207,7 @@ class EmbeddedSink:
     def _take_snapshot(self) -> bytes:
         assert self._processor is not None
         began = time.monotonic()
-        state = self._processor.snapshot()
+        state = self._packer.pack(self._processor.snapshot(), self._sequences)
         took = time.monotonic() - began
         self._next_snapshot = began + took + max(self._snapshot_seconds, SNAPSHOT_SHARE * took)
         return state
@@ -199,6 +216,14 @@ class EmbeddedSink:
         """From the next record on."""
         assert self._processor is not None
         self._processor.reconfigure(registry)
+        self._rest_on(registry)
+
+    def _rest_on(self, registry: RegistrySnapshot) -> None:
+        """Checkpoints rest on this registry; at once where what is journalled from now on means something else."""
+        if not self._basis or not self._basis.means_the_same(registry):
+            self._next_snapshot = 0.0
+        self._basis = Basis.of(registry)
+        self._packer.use(self._basis)
 
     def _put(self, item: _Queued | None, deadline: float | None) -> None:
         while True:

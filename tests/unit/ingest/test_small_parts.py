@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from core import quality as q
@@ -40,9 +42,15 @@ class TestTokenBucket:
 
 
 class TestSequences:
-    def see(self, *numbers: int) -> list[tuple[int, int] | None]:
-        tracker = SequenceTracker()
-        return [tracker.see(1, number) for number in numbers]
+    def see(self, *numbers: int, again: Sequence[int] = ()) -> list[tuple[int, int] | None]:
+        """What is said of numbers that come a second after each other; those in ``again`` with the time of before."""
+        tracker, times = SequenceTracker(), dict[int, int]()
+        said = []
+        for place, number in enumerate(numbers):
+            ts = times[number] if number in again and number in times else place * SECOND
+            times[number] = ts
+            said.append(tracker.see(1, number, ts))
+        return said
 
     def test_no_gap(self) -> None:
         assert self.see(5, 6, 7) == [None] * 3
@@ -57,13 +65,22 @@ class TestSequences:
         assert self.see(100, 101, 0, 1, 2, 3, 4, 7) == [None] * 7 + [(5, 6)]
 
     def test_a_run_sent_again_after_a_lost_connection_is_no_new_start(self) -> None:
-        assert self.see(*range(1, 11), *range(3, 11), 11, 12) == [None] * 20
+        assert self.see(*range(1, 11), *range(3, 11), 11, 12, again=range(1, 11)) == [None] * 20
+
+    def test_nor_is_one_that_a_broker_remembers_only_in_part(self) -> None:
+        assert self.see(*range(1, 11), *range(3, 8), 11, 15, again=range(1, 11)) == [None] * 16 + [(12, 14)]
+
+    def test_a_gap_over_our_own_restart_is_a_gap(self) -> None:
+        before, after = SequenceTracker(), SequenceTracker()
+        before.see(1, 5, T0)
+        after.resume({1: before.highest(1)})
+        assert after.see(1, 8, T0 + SECOND) == (6, 7)
 
     def test_devices_are_apart(self) -> None:
         tracker = SequenceTracker()
-        assert tracker.see(1, 5) is None
-        assert tracker.see(2, 9) is None
-        assert tracker.see(1, 6) is None
+        assert tracker.see(1, 5, T0) is None
+        assert tracker.see(2, 9, T0) is None
+        assert tracker.see(1, 6, T0) is None
 
 
 def handle() -> Handle:
