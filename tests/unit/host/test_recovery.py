@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -71,8 +71,8 @@ class Life:
         self.sink = EmbeddedSink(TableWriter(table), Processor, BinaryRecordCodec(), snapshot_seconds=3600)
         self.sequences = self.sink.start(registry, lambda handles: None, lambda error: None)
 
-    def __call__(self, readings: Sequence[Reading], **more: dict[int, tuple[int, int]]) -> None:
-        self.give(replace(record(self.registry, readings), **more))
+    def __call__(self, readings: Sequence[Reading], *, sequences: Mapping[int, tuple[int, int]] | None = None) -> None:
+        self.give(replace(record(self.registry, readings), sequences=sequences or {}))
 
     def give(self, one: StreamRecord) -> None:
         before = self.table.next
