@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from core import quality
+from core.condition import ConditionTransition
 from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
 from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import from_datetime
@@ -74,7 +75,7 @@ def play(fleet_type, cases, hours, seeds) -> dict[str, list[Announced]]:
         number += len(keys)
     tenants = {1: Tenant(1, "judge", "Judge", publisher_clock=True)}
     processor = Processor(RegistrySnapshot(1, tenants, {type_.key: type_}, equipment))
-    transitions = []
+    transitions: list[ConditionTransition] = []
     for first in range(0, len(frames.ts), 40):
         part = slice(first, first + 40)
         values, ts = frames.values[part], frames.ts[part]
@@ -87,7 +88,7 @@ def play(fleet_type, cases, hours, seeds) -> dict[str, list[Announced]]:
             int(ts[-1]),
         )
         transitions += processor.step(StreamRecord(batch)).transitions
-    found = {case.name: [] for case in cases}
+    found: dict[str, list[Announced]] = {case.name: [] for case in cases}
     for alarm in announced(transitions, {i: e.key for i, e in equipment.items()}):
         found[alarm.equipment].append(alarm)
     return found
