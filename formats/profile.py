@@ -26,6 +26,9 @@ from formats import timestamps
 from formats.mapping import EventRule, MappedPoint, Shape
 from formats.mapping import Mapping as MappedTopic
 from formats.paths import Path
+from formats.sparkplug import profile as sparkplug
+from formats.sparkplug.profile import SparkplugProfile
+from formats.sparkplug.topics import NAMESPACE
 
 PROFILES: Final = FilePath(__file__).parent / "profiles"
 MAX_FILE: Final = 262_144
@@ -53,6 +56,8 @@ class MappingProfile:
     _pattern: re.Pattern[str]
     _shape: Shape
     _points: tuple[tuple[Path, str, str | None, Mapping[str, str]], ...]
+    sparkplug: SparkplugProfile | None = None
+    """Set where the profile maps a Sparkplug group; it then matches no topic, the Sparkplug host takes it."""
 
     def match(self, topic: str) -> dict[str, str] | None:
         """The named segments of ``topic``, or None where it is not one of this profile's."""
@@ -100,13 +105,9 @@ def schema() -> dict[str, Any]:
 
 def parse_profile(document: Any) -> MappingProfile:
     """A profile from its document, as it stands in YAML or in the registry; :class:`ProfileError` where it is wrong."""
-    validator = jsonschema.Draft202012Validator(schema())
-    problem = jsonschema.exceptions.best_match(validator.iter_errors(document))
-    if problem is not None:
-        where = "/".join(str(step) for step in problem.absolute_path)
-        raise ProfileError(
-            problem.message[:300], where=where, hint="docs/how-to/connect-a-device.md has a full example"
-        )
+    if isinstance(document, Mapping) and "sparkplug" in document:
+        return _sparkplug(document)
+    _validate(document, schema(), "docs/how-to/connect-a-device.md has a full example")
     topic = document["topic"]
     names = _topic_names(topic)
     _check_template(document["equipment"], names, "equipment")
@@ -135,10 +136,43 @@ def parse_profile(document: Any) -> MappingProfile:
     )
 
 
+def _validate(document: Any, against: Mapping[str, Any], hint: str) -> None:
+    validator = jsonschema.Draft202012Validator(against)
+    problem = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    if problem is not None:
+        where = "/".join(str(step) for step in problem.absolute_path)
+        raise ProfileError(problem.message[:300], where=where, hint=hint)
+
+
+def _sparkplug(document: Mapping[str, Any]) -> MappingProfile:
+    common = {key: schema()["properties"][key] for key in ("profile", "description", "type")}
+    whole = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["profile", "sparkplug"],
+        "properties": {**common, "sparkplug": sparkplug.SCHEMA},
+    }
+    _validate(document, whole, "docs/reference/sparkplug.md has an example")
+    try:
+        found = sparkplug.parse_sparkplug(document["sparkplug"], document.get("type"))
+    except sparkplug.SparkplugProfileError as error:
+        raise ProfileError(error.message, where=error.where, hint=error.hint) from error
+    nothing = Shape(payload="json")
+    return MappingProfile(
+        document["profile"], found.filter, found.type_key, document, re.compile(r"(?!)"), nothing, (), found
+    )
+
+
 def _topic_names(topic: str) -> set[str]:
     levels = topic.split("/")
     if levels[0] == "servitize" or topic.startswith("$"):
         raise ProfileError("topics below servitize/ and $ are the platform's and the broker's own", where="topic")
+    if levels[0] == NAMESPACE:
+        raise ProfileError(
+            "Sparkplug groups are mapped by a section of their own",
+            where="topic",
+            hint="write sparkplug: {group: …} instead of topic and equipment; see docs/reference/sparkplug.md",
+        )
     names: set[str] = set()
     for level in levels:
         found = _SEGMENT.fullmatch(level)
