@@ -141,12 +141,11 @@ def _run_kind(
 ) -> Run:
     fleet_type, first, units = _KINDS[kind]
     known = (types or {}).get(fleet_type.TYPE) or catalog()[fleet_type.TYPE]
+    by_season = [[seed for seed in seeds if seed % len(_SEASONS) == season] for season in range(len(_SEASONS))]
     groups = [
-        _group(
-            fleet_type, first, units, [seed for seed in seeds if seed % len(_SEASONS) == season], season, days, faults
-        )
-        for season in range(len(_SEASONS))
-        if any(seed % len(_SEASONS) == season for seed in seeds)
+        _group(fleet_type, first, units, mine, season, days, faults, period_s)
+        for season, mine in enumerate(by_season)
+        if mine
     ]
     registry, groups = _register(known, groups)
     processor = Processor(registry)
