@@ -157,9 +157,8 @@ def _sparkplug(document: Mapping[str, Any]) -> MappingProfile:
         found = sparkplug.parse_sparkplug(document["sparkplug"], document.get("type"))
     except sparkplug.SparkplugProfileError as error:
         raise ProfileError(error.message, where=error.where, hint=error.hint) from error
-    nothing = Shape(payload="json")
     return MappingProfile(
-        document["profile"], found.filter, found.type_key, document, re.compile(r"(?!)"), nothing, (), found
+        document["profile"], found.filter, found.type_key, document, re.compile(r"(?!)"), _shape({}), (), found
     )
 
 

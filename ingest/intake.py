@@ -92,13 +92,19 @@ class Intake:
 
     def message(self, message: Inbound) -> None:
         """Take one message in. Never raises for what is in it."""
+        self.part(message)
+        self._coalescer.message(message.handle, message.received_at)
+
+    def part(self, message: Inbound) -> None:
+        """Take in what is in a message, or in one part of a channel's message; whoever calls completes that one."""
         try:
             route = self._route(message.topic)
             if route.kind is Kind.OWN:
                 self._count("ingest.own")
-            else:
+                return
+            if not isinstance(message, Translated):
                 self._count("ingest.messages")
-                self._take(message, route)
+            self._take(message, route)
         except Abort:
             raise
         except Exception:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core import units
 from core.equipment import EquipmentType, PointKind
 from core.errors import UnitError
-from core.registry import EquipmentEntry, RegistrySnapshot, Tenant
+from core.registry import EquipmentEntry, PointEntry, RegistrySnapshot, Tenant
 
 MAX_NAMINGS: Final = 50_000
 """So many combinations of equipment and names are remembered: who always sends other names must not fill memory."""
@@ -60,8 +60,12 @@ class RegistryCache:
 
     def has_point(self, entry: EquipmentEntry, name: str) -> bool:
         """Whether ``name`` is a measured point of the equipment, by its key or another name of it."""
-        key = self._key(entry, name)
-        return key in entry.points and entry.points[key].kind is PointKind.MEASURED
+        point = self.point(entry, name)
+        return point is not None and point.kind is PointKind.MEASURED
+
+    def point(self, entry: EquipmentEntry, name: str) -> PointEntry | None:
+        """The point of that key or other name."""
+        return entry.points.get(self._key(entry, name))
 
     def naming(
         self, entry: EquipmentEntry, names: tuple[str, ...], sent_in: tuple[str | None, ...] | None = None

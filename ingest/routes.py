@@ -66,8 +66,8 @@ class Router:
         self._profiles: list[_TenantProfile] = []
         for entry in snapshot.profiles:
             tenant = snapshot.tenants.get(entry.tenant_id)
-            if tenant is None:
-                continue
+            if tenant is None or "sparkplug" in entry.document:
+                continue  # Sparkplug groups come over a connection of their own
             try:
                 self._profiles.append(_TenantProfile(tenant, parse_profile(dict(entry.document))))
             except ProfileError as error:

@@ -102,9 +102,7 @@ class IngestService:
             status_topic=STATUS_TOPIC,
         )
         self._session.subscribe(self._intake.router.filters, self._note(self._snapshot))
-        junction = Junction(
-            self._intake, self._coalescer, self._ledger, self._inbox.put, self._flush, self._clock
-        )
+        junction = Junction(self._intake, self._coalescer, self._ledger, self._inbox.put, self._flush, self._clock)
         for channel in self._channels:
             channel.open(junction, self._snapshot)
         self._core.start()
