@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format lock bench faults clean
+.PHONY: help venv demo test lint format proto lock bench faults clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -42,6 +42,9 @@ lint: .venv/READY ## import order, ruff, mypy
 format: .venv/READY ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
+
+proto: .venv/READY ## generate the code of formats/sparkplug/sparkplug_b.proto anew
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. formats/sparkplug/sparkplug_b.proto
 
 lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the newest versions)
 	@[ -x $(BIN)/uv ] || { echo "make lock needs uv in .venv: $(BIN)/pip install uv"; exit 1; }
