@@ -32,8 +32,9 @@ def read(text: str) -> Source:
     """Parse one YAML (or JSON) document; raises :class:`~core.errors.TypeDefinitionError` with the line."""
     if len(text) > _MAX_CHARACTERS:
         raise TypeDefinitionError(f"the document has {len(text)} characters", hint=f"at most {_MAX_CHARACTERS}")
-    loader = yaml.SafeLoader(text)
+    loader: yaml.SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise TypeDefinitionError("the document is empty", hint="begin with 'type:' and 'name:'")
@@ -49,7 +50,8 @@ def read(text: str) -> Source:
     except RecursionError:
         raise TypeDefinitionError("the document is nested too deeply") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _walk(node: yaml.Node, where: str, lines: dict[str, int], depth: int) -> None:

@@ -18,6 +18,7 @@ from core.time import parse_duration
 from models.expressions import groups, truth
 from models.expressions.frame import BoolArray, FloatArray, Frame
 from models.expressions.functions import FUNCTIONS, SPECIAL, VARIABLES, Function, Parameter
+from models.expressions.fusion import Instruction
 from models.expressions.operators import Operator
 from models.expressions.scope import SCALAR, Domain, Scope, Source, did_you_mean
 from models.expressions.syntax import Formula, FormulaError
@@ -26,8 +27,8 @@ Gate = tuple[tuple[str, ...], int]
 """States in which a term means anything, and the settling time in them."""
 
 _BINARY: Final[dict[type[ast.operator], Callable[..., Any]]] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power,
-    ast.Mod: np.mod,
+    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: truth.divide, ast.Pow: truth.power,
+    ast.Mod: truth.modulo,
 }  # fmt: skip
 _COMPARE: Final[dict[type[ast.cmpop], Callable[..., Any]]] = {
     ast.Gt: truth.greater, ast.GtE: truth.greater_equal, ast.Lt: truth.less, ast.LtE: truth.less_equal,
@@ -51,13 +52,6 @@ class Node:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    run: Callable[..., Any]
-    arguments: tuple[int, ...]
-    wants_frame: bool
-
-
 class Builder:
     """Appends instructions; equal ones (same function, arguments, instances) are one."""
 
@@ -66,6 +60,10 @@ class Builder:
         self.tape: list[Instruction] = []
         self.operators: dict[str, Operator] = {}
         self.rests_on: BoolArray = np.eye(scope.columns, dtype=np.bool_)
+        self.stored: dict[int, int] = {}
+        """Where on the tape a derived column is written: who reads it comes after."""
+        self.resolved: tuple[int, ...] = ()
+        """Where the state is found: who asks for it comes after."""
         self._known: dict[str, Node] = {}
         self._names: dict[str, str] = {}
 
@@ -82,6 +80,9 @@ class Builder:
         wants_frame: bool = False,
         rests_on: BoolArray | None = None,
         always: bool = False,
+        after: Sequence[int] = (),
+        operator: Operator | None = None,
+        alike: str | None = None,
     ) -> Node:
         if not always and key in self._known:
             return self._known[key]
@@ -92,7 +93,8 @@ class Builder:
             for a in arguments:
                 rests_on = rests_on | a.rests_on
         node = Node(len(self.tape), k, boolean, rests_on, key)
-        self.tape.append(Instruction(run, tuple(a.place for a in arguments), wants_frame))
+        places = tuple(a.place for a in arguments)
+        self.tape.append(Instruction(run, places, wants_frame, tuple(after), operator, alike))
         self._known[key] = node
         return node
 
@@ -185,7 +187,11 @@ class Builder:
         member = np.full(len(self.scope.states) + 1, float(inverse))
         member[wanted] = float(not inverse)
         return self.emit(
-            f"state {sorted(wanted)} {inverse}", lambda frame: member[frame.state], boolean=True, wants_frame=True
+            f"state {sorted(wanted)} {inverse}",
+            lambda frame: member[frame.state],
+            boolean=True,
+            wants_frame=True,
+            after=self.resolved,
         )
 
     def _state_code(self, name: str) -> int:
@@ -200,7 +206,9 @@ class Builder:
         if name == "state":
             raise FormulaError("the state is no number", hint=VARIABLES["state"])
         if name == "state_age":
-            return self.emit("state_age", lambda frame: (frame.t - frame.state_since) * 1e-6, wants_frame=True)
+            return self.emit(
+                "state_age", lambda frame: (frame.t - frame.state_since) * 1e-6, wants_frame=True, after=self.resolved
+            )
         source = self.scope.find(name)
         columns = self._columns(name, source, domain)
         place: Any = columns
@@ -214,6 +222,7 @@ class Builder:
             k=len(columns),
             wants_frame=True,
             rests_on=self.rests_on[columns],
+            after=[self.stored[c] for c in columns.tolist() if c in self.stored],
         )
 
     def _columns(self, name: str, source: Source, domain: Domain) -> NDArray[np.intp]:
@@ -282,10 +291,16 @@ class Builder:
             return self._known[key]
         operator = function.make(k, **options)
         self.operators[key] = operator
-        run: Callable[..., Any] = operator  # type: ignore[assignment]
-        if isinstance(freeze, Node):
-            run = _with_freeze(operator)
-        return self.emit(key, run, values, k=k, boolean=function.boolean, wants_frame=True)
+        return self.emit(
+            key,
+            _run(operator),
+            values,
+            k=k,
+            boolean=function.boolean,
+            wants_frame=True,
+            operator=operator,
+            alike=f"{type(operator).__name__}/{len(values)}/{options.get('inputs')}" if operator.fusible else None,
+        )
 
     def gated(self, node: Node, gate: Gate) -> Node:
         """The node's value where the gate is open, else unknown."""
@@ -293,9 +308,10 @@ class Builder:
 
         def run(frame: Frame, x: FloatArray) -> FloatArray:
             is_open = frame.gate(states, settle)
-            return np.asarray(x) if is_open.all() else np.where(is_open, x, np.nan)
+            return x if is_open is None else np.where(is_open, x, np.nan)
 
-        return self.emit(f"gate({node.key};{states};{settle})", run, (node,), boolean=node.boolean, wants_frame=True)
+        key = f"gate({node.key};{states};{settle})"
+        return self.emit(key, run, (node,), boolean=node.boolean, wants_frame=True, after=self.resolved)
 
     def _arguments(
         self, function: Function, tree: ast.Call, domain: Domain, gate: Gate | None
@@ -431,11 +447,8 @@ def _is_text(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and isinstance(tree.value, str)
 
 
-def _with_freeze(operator: Operator) -> Callable[..., Any]:
-    def run(frame: Frame, *inputs: FloatArray) -> Any:
-        return operator(frame, *inputs[:-1], freeze=inputs[-1])  # type: ignore[operator]
-
-    return run
+def _run(operator: Operator) -> Callable[..., Any]:
+    return operator  # type: ignore[return-value]
 
 
 def _duration(function: Function, tree: ast.expr) -> int:

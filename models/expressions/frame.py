@@ -36,7 +36,7 @@ class Frame:
     t: IntArray
     values: FloatArray
     resolve: Callable[[FloatArray], None] = _nothing
-    gate: Callable[[tuple[str, ...], int], BoolArray] = _nothing
+    gate: Callable[[tuple[str, ...], int], BoolArray | None] = _nothing
     state: NDArray[np.int64] = field(default_factory=lambda: np.zeros((1, 1), np.int64))
     state_since: IntArray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
     active: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))

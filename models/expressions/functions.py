@@ -86,9 +86,9 @@ _ALL: Final = (
     # without memory
     Function("abs", _x("x"), "Absolute value.", pure=np.abs),
     Function("sqrt", _x("x"), "Square root; unknown below 0.", pure=np.sqrt),
-    Function("exp", _x("x"), "e to the power of x.", pure=np.exp),
-    Function("log", _x("x"), "Natural logarithm; unknown at and below 0.", pure=np.log),
-    Function("log10", _x("x"), "Decimal logarithm; unknown at and below 0.", pure=np.log10),
+    Function("exp", _x("x"), "e to the power of x.", pure=truth.exp),
+    Function("log", _x("x"), "Natural logarithm; unknown at and below 0.", pure=truth.log),
+    Function("log10", _x("x"), "Decimal logarithm; unknown at and below 0.", pure=truth.log10),
     Function("sign", _x("x"), "−1, 0 or 1.", pure=np.sign),
     Function("sin_deg", _x("degrees"), "Sine of an angle in degrees.", pure=truth.sin_deg),
     Function("cos_deg", _x("degrees"), "Cosine of an angle in degrees.", pure=truth.cos_deg),

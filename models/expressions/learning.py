@@ -25,6 +25,7 @@ class Learner(Operator):
     """Base: keeps ``elapsed`` learning time; ``learn`` µs of it and nothing changes any more."""
 
     fields: ClassVar = {"elapsed": (0, np.int64), "at": (NONE, np.int64)}
+    settings = ("learn",)
 
     def __init__(self, k: int, learn: int) -> None:
         super().__init__(k)
@@ -35,7 +36,7 @@ class Learner(Operator):
         elapsed, at = self.read(frame.rows, "elapsed", "at")
         learns = ok & (elapsed < self.learn)
         first = at < 0
-        share = np.minimum(frame.t - at, max(self.learn // 20, 1))
+        share = np.minimum(frame.t - at, np.maximum(self.learn // 20, 1))
         elapsed = elapsed + np.where(learns & ~first, share, 0)
         self.write(frame.rows, elapsed=elapsed, at=np.where(ok, frame.t, at))
         return learns, elapsed >= self.learn
@@ -98,12 +99,11 @@ class Expected(Learner):
         }
         return (n, self.k, *tail.get(name, ()))
 
-    def __call__(
-        self, frame: Frame, y: FloatArray, *inputs: FloatArray, freeze: FloatArray | None = None
-    ) -> FloatArray:
-        r = len(frame.index)
-        z = np.empty((r, self.k, self.p + 1))
-        for i, x in enumerate(inputs):
+    def __call__(self, frame: Frame, y: FloatArray, *inputs: FloatArray) -> FloatArray:
+        """``inputs``: the regressors, and ``freeze`` after them if there is one."""
+        freeze = inputs[self.p] if len(inputs) > self.p else None
+        z = np.empty((len(frame.index), self.k, self.p + 1))
+        for i, x in enumerate(inputs[: self.p]):
             z[:, :, i] = x
         z[:, :, self.p] = y
         if not self.learned(frame):

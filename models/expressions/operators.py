@@ -21,9 +21,15 @@ LONGEST_GAP = 5 * MINUTE
 
 
 class Operator:
-    """Base: ``fields`` are name → (fill, dtype); an array of ``shape(name)`` is made for each."""
+    """Base: ``fields`` are name → (fill, dtype); an array of ``shape(name)`` is made for each.
+
+    ``settings`` are attributes that may be one for all instances or an array [k].
+    """
 
     fields: ClassVar[dict[str, tuple[float, Any]]] = {}
+    settings: ClassVar[tuple[str, ...]] = ()
+    fusible: ClassVar[bool] = True
+    """Is every instance stepped by itself, and every array [n, k, …]? Then instances of many may be stepped as one."""
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -53,6 +59,7 @@ class Ewma(Operator):
     """
 
     fields: ClassVar = {"mean": (0.0, float), "weight": (0.0, float), "at": (0, np.int64)}
+    settings = ("tau",)
 
     def __init__(self, k: int, tau: int) -> None:
         super().__init__(k)
@@ -79,6 +86,7 @@ class EwmStd(Operator):
     """Standard deviation about the mean of :class:`Ewma`, with the same weights: how restless a signal is."""
 
     fields: ClassVar = {"mean": (0.0, float), "weight": (0.0, float), "square": (0.0, float), "at": (0, np.int64)}
+    settings = ("tau",)
 
     def __init__(self, k: int, tau: int) -> None:
         super().__init__(k)
@@ -106,6 +114,7 @@ class Held(Operator):
     """1 once the condition has been true for ``d`` without a known false in between; unknown while the condition is."""
 
     fields: ClassVar = {"since": (NONE, np.int64), "at": (NONE, np.int64)}
+    settings = ("d",)
 
     def __init__(self, k: int, d: int) -> None:
         super().__init__(k)
@@ -115,7 +124,7 @@ class Held(Operator):
         since, at = self.read(frame.rows, "since", "at")
         known, true = c == c, c == 1.0
         t = frame.t
-        anew = (since < 0) | (t - at > max(LONGEST_GAP, self.d))
+        anew = (since < 0) | (t - at > np.maximum(LONGEST_GAP, self.d))
         since = np.where(true, np.where(anew, t, since), np.where(known, NONE, since))
         self.write(frame.rows, since=since, at=np.where(known, t, at))
         return np.where(known, np.where(true & (t - since >= self.d), 1.0, 0.0), np.nan)
@@ -166,6 +175,7 @@ class LastKnown(Operator):
     """The last known value, for at most ``d``."""
 
     fields: ClassVar = {"last": (np.nan, float), "at": (NONE, np.int64)}
+    settings = ("d",)
 
     def __init__(self, k: int, d: int) -> None:
         super().__init__(k)
@@ -184,6 +194,7 @@ class SlopeWhile(Operator):
     hold."""
 
     fields: ClassVar = {"x0": (np.nan, float), "t0": (NONE, np.int64)}
+    settings = ("d",)
 
     def __init__(self, k: int, d: int) -> None:
         super().__init__(k)
@@ -196,5 +207,5 @@ class SlopeWhile(Operator):
         t0 = np.where(begins, frame.t, np.where(c == 1.0, t0, NONE))
         self.write(frame.rows, x0=x0, t0=t0)
         elapsed = frame.t - t0
-        ready = (t0 >= 0) & (elapsed >= max(self.d, 1))
+        ready = (t0 >= 0) & (elapsed >= np.maximum(self.d, 1))
         return np.where(ready, (x - x0) / np.maximum(elapsed * 1e-6, 1e-6), np.nan)

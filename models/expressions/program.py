@@ -11,8 +11,9 @@ import numpy as np
 
 from core.equipment import EquipmentType, PointDef, PointKind
 from core.errors import TypeDefinitionError
-from models.expressions.compiler import Builder, Gate, Instruction, Node
+from models.expressions.compiler import Builder, Gate, Node
 from models.expressions.frame import BoolArray, Frame
+from models.expressions.fusion import Fused, Instruction, fuse
 from models.expressions.operators import Operator
 from models.expressions.scope import SCALAR, Scope
 from models.expressions.syntax import Formula, FormulaError, parse
@@ -28,6 +29,7 @@ class Program:
     """
 
     tape: list[Instruction]
+    fused: list[Fused]
     operators: Mapping[str, Operator]
     rests_on: BoolArray
     has_states: bool
@@ -36,6 +38,8 @@ class Program:
         """Fresh memory for ``n`` equipment."""
         for operator in self.operators.values():
             operator.allocate(n)
+        for group in self.fused:
+            group.allocate(n)
 
     def run(self, frame: Frame) -> None:
         """Fill in the frame's derived values, state and vetoes, and step the memory."""
@@ -71,7 +75,8 @@ class _Assembly:
             self._visit(key, ())
         self._visit(_STATE, ())
         self._vetoes()
-        return Program(self.builder.tape, self.builder.operators, self.builder.rests_on, bool(self.type.states))
+        tape, fused = fuse(self.builder.tape)
+        return Program(tape, fused, self.builder.operators, self.builder.rests_on, bool(self.type.states))
 
     def _parse(self, text: str, where: str) -> Formula:
         try:
@@ -125,13 +130,11 @@ class _Assembly:
             raise TypeDefinitionError(str(error), where=where, hint=error.hint) from None
 
         def store(frame: Frame, x: Any) -> None:
-            target = frame.values[:, start : start + k]
-            target[...] = x
-            # a formula may leave the numbers (1/0): that is unknown, not infinite
-            np.copyto(target, np.nan, where=np.isinf(target))
+            frame.values[:, start : start + k] = x
 
         self.builder.rests_on[start : start + k] |= node.rests_on
-        self.builder.emit(f"store {point.key}", store, (node,), wants_frame=True, always=True)
+        stored = self.builder.emit(f"store {point.key}", store, (node,), wants_frame=True, always=True)
+        self.builder.stored |= dict.fromkeys(range(start, start + k), stored.place)
 
     def _state(self) -> None:
         if not self.type.states:
@@ -150,7 +153,8 @@ class _Assembly:
                 matrix[:, i : i + 1] = truth
             frame.resolve(matrix)
 
-        self.builder.emit("resolve state", resolve, nodes, wants_frame=True, always=True)
+        resolved = self.builder.emit("resolve state", resolve, nodes, wants_frame=True, always=True)
+        self.builder.resolved = (resolved.place,)
 
     def _vetoes(self) -> None:
         place = 0

@@ -3,9 +3,34 @@ decides."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from models.expressions.frame import FloatArray
+
+
+def finite(function: Callable[..., Any]) -> Callable[..., FloatArray]:
+    """The function with infinite results unknown: dividing by zero says nothing, and no memory may learn from it."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any) -> FloatArray:
+        result: FloatArray = function(*arguments)
+        infinite = np.isinf(result)
+        return np.where(infinite, np.nan, result) if infinite.any() else result
+
+    return run
+
+
+divide = finite(np.divide)
+power = finite(np.power)
+modulo = finite(np.mod)
+exp = finite(np.exp)
+log = finite(np.log)
+log10 = finite(np.log10)
+
 
 # heaviside(x, at_zero) is 0, at_zero or 1 by the sign of x, and hands NaN on: a comparison in two calls.
 
@@ -84,6 +109,7 @@ def cos_deg(degrees: FloatArray) -> FloatArray:
     return np.cos(np.deg2rad(degrees))
 
 
+@finite
 def viscosity(celsius: FloatArray, a: float = 9.531, b: float = 3.747) -> FloatArray:
     """Kinematic viscosity of an oil in cSt (ASTM D341, Walther): log10 log10(ν + 0.7) = a − b·log10(T/K); ISO VG 32 as
     it stands.
@@ -100,6 +126,7 @@ def interpolate(x: FloatArray, xs: FloatArray, ys: FloatArray) -> FloatArray:
     return np.interp(x, xs, ys)
 
 
+@finite
 def polytropic_efficiency(p1: FloatArray, p2: FloatArray, t1: FloatArray, t2: FloatArray, kappa: float) -> FloatArray:
     """(κ−1)/κ · ln(p2/p1)/ln(T2/T1) with absolute pressures and °C (ISO 5389, ideal gas)."""
     ratio = np.log(np.add(t2, 273.15) / np.add(t1, 273.15))

@@ -25,6 +25,7 @@ class Bucketed(Operator):
 
     slots: ClassVar[int] = BUCKETS
     sums: ClassVar[tuple[str, ...]] = ()
+    fusible = False  # an equipment's instances share the numbers of their buckets
 
     def __init__(self, k: int, d: int) -> None:
         super().__init__(k)

@@ -50,8 +50,14 @@ def _run(state: TypeState, rows: Index, at: IntArray, values: FloatArray, out: F
         frame.state = state.state[rows][:, None]
         frame.state_since = state.state_since[rows][:, None]
 
-    def gate(names: tuple[str, ...], settle: int) -> BoolArray:
-        return states.gate(state, where, t, layout.sets[tuple(sorted(set(names)))], settle)
+    gates: dict[tuple[tuple[str, ...], int], BoolArray | None] = {}
+
+    def gate(names: tuple[str, ...], settle: int) -> BoolArray | None:
+        asked = (names, settle)
+        if asked not in gates:
+            is_open = states.gate(state, where, t, layout.sets[tuple(sorted(set(names)))], settle)
+            gates[asked] = None if is_open.all() else is_open
+        return gates[asked]
 
     frame = Frame(
         rows=where,

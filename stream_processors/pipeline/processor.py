@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import quality as q
+from core.condition import Change
 from core.outcome import Outcome
 from core.registry import RegistrySnapshot
 from core.telemetry import StreamRecord, TelemetryBatch, Tick
 from core.time import SECOND
 from stream_processors.pipeline import derived, detection, late, manipulation, plausibility, snapshot, states
-from stream_processors.pipeline.findings import Findings
+from stream_processors.pipeline.findings import Finding, Findings
 from stream_processors.pipeline.fleet import Fleet, TypeState
 from stream_processors.pipeline.grouping import Grouping
 from stream_processors.pipeline.manipulation import IN_TIME, LATE_NEWEST, LATE_OLD, Readings
@@ -40,12 +41,14 @@ class Processor:
         self.grouping = Grouping()
         self.ticks: dict[int, int] = {}
         self._windows = self._consequence_windows()
+        self._farewells: list[Finding] = []
 
     # --- a record ---
 
     def step(self, record: StreamRecord) -> Outcome:
         """Effects of one record; the processor's state is the one after it."""
-        out = Findings()
+        out = Findings(transitions=self._farewells)
+        self._farewells = []
         quality = self._readings(record.batch, out)
         for tick in record.ticks:
             self._tick(tick, out)
@@ -227,11 +230,26 @@ class Processor:
         """Go on with another registry: what stays keeps its state, what is new starts fresh."""
         if registry.version == self.registry_version:
             return
-        images = {state.layout.type.key: snapshot.image_of(state) for state in self.fleet.types}
+        before = self.fleet
+        images = {state.layout.type.key: snapshot.image_of(state) for state in before.types}
         self.fleet = Fleet(registry)
         snapshot.carry_over(self.fleet, images)
+        self._farewells += _farewells(before, self.fleet)
         self.registry_version = registry.version
         self._windows = self._consequence_windows()
+
+
+def _farewells(before: Fleet, after: Fleet) -> list[Finding]:
+    """Conditions that were active on limits which are no more: nobody else would ever clear them."""
+    out = Findings()
+    watched = {(int(e), c) for state in after.types for e in state.ids for c in state.labels("lim") or ()}
+    alive = {int(e) for state in after.types for e in state.ids}
+    for state in before.types:
+        for row, j in np.argwhere(state.active).tolist():
+            instance, equipment = state.layout.limit_instances[j], int(state.ids[row])
+            if equipment in alive and (equipment, instance.condition) not in watched:
+                out.limit(state, row, instance, Change.CLEARED, int(state.newest[row]), float("nan"), float("nan"))
+    return out.transitions
 
 
 def _derived_batch(out: Findings, received_at: int) -> TelemetryBatch:
