@@ -261,10 +261,18 @@ class SparkplugSession:
 
     def _leave(self) -> None:
         if self._connected:
-            self._say(self._state.leaving(self._clock.now()))
-            deadline = time.monotonic() + 1.0
-            while self._client.want_write() and time.monotonic() < deadline:
+            message = self._state.leaving(self._clock.now())
+            info = self._client.publish(message.topic, message.payload, qos=1, retain=True)
+            # Wait until the broker has it: who closes a socket with something unread in it resets the connection, and
+            # what was just sent goes with it.
+            deadline = time.monotonic() + 2.0
+            while self._connected and not info.is_published() and time.monotonic() < deadline:
+                sock: Any = self._client.socket()
+                if sock is None:
+                    break
                 self._client.loop_write()
+                if _pending(sock) or select.select([sock], [], [], 0.05)[0]:
+                    self._client.loop_read()
         self._close()
 
     def _close(self) -> None:
@@ -329,6 +337,8 @@ class SparkplugSession:
             if repair is not None:
                 self._say(repair)
             return
+        if self._stopping:
+            return  # nobody would take it any more; its node's next birth says it again
         self.counts.bytes += len(payload)
         self._deliver(topic, payload, now, message.retain)
 
