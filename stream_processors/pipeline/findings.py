@@ -10,7 +10,7 @@ import numpy as np
 from core.condition import Change, Concern, ConditionTransition, HealthAssessment, Priority, StateChange
 from core.equipment import PointInstance
 from stream_processors.pipeline.fleet import BAD, IMPLAUSIBLE, STALE, STUCK, TypeState
-from stream_processors.pipeline.layout import LimitInstance
+from stream_processors.pipeline.layout import LimitInstance, point_label
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Findings:
                 at=at,
                 priority=priority,
                 concern=Concern.INSTRUMENT,
-                title=sentence.format(point=point.definition.description or point.key, value=figure(value)),
+                title=sentence.format(point=point_label(point), value=figure(value)),
                 point=point.key,
                 value=None if np.isnan(value) else float(value),
                 failure_mode=f"instrument_{word}",

@@ -21,7 +21,7 @@ from core.condition import HealthAssessment, HealthReason, Priority
 from core.time import MINUTE
 from stream_processors.pipeline.findings import Findings, figure, instrument_condition
 from stream_processors.pipeline.fleet import TypeState
-from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout
+from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout, point_label
 
 Index = NDArray[np.intp]
 
@@ -125,7 +125,7 @@ def _reasons(
         point = layout.points[column]
         if point.component == key:
             for kind in np.flatnonzero(state.flags[row, column]).tolist():
-                text = f"{point.definition.description or point.key}: the instrument is suspect"
+                text = f"{point_label(point)}: the instrument is suspect"
                 found.append(HealthReason(instrument_condition(point, kind), text, 0.0))
     return sorted(found, key=lambda r: (-r.takes, r.condition))
 

@@ -176,7 +176,7 @@ def _limit_instances(type_: EquipmentType, points: tuple[PointInstance, ...]) ->
         for point in chosen:
             component = (limit.component or point.component).format_map(dict(point.binding))
             where = names.get(component, component)
-            label = fill(point.definition.description, point.binding) or point.key
+            label = point_label(point)
             known = {
                 **point.binding,
                 "label": f"{where}: {label}",
@@ -194,6 +194,11 @@ def _limit_instances(type_: EquipmentType, points: tuple[PointInstance, ...]) ->
             condition = f"{component}/{point.key}/{limit.key}"
             found.append(LimitInstance(limit, point, component, condition, words))
     return tuple(found)
+
+
+def point_label(point: PointInstance) -> str:
+    """What people call a point: its description with its own car, shaft … filled in, else its key."""
+    return fill(point.definition.description, point.binding) or point.key
 
 
 def fill(text: str, known: Mapping[str, str]) -> str:
