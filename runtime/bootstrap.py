@@ -68,7 +68,7 @@ def read_type(file: Path) -> tuple[EquipmentType, Mapping[str, Any]]:
         listed = "\n".join(f"  {problem}" for problem in problems)
         count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
         raise TypeDefinitionError(
-            f"{file} has {count}:\n{listed}", hint="the language of types: docs/how-to/write-a-type.md"
+            f"{file} has {count}:\n{listed}", hint="the language of types: docs/how-to/add-a-machine-type.md"
         )
     type_ = load_type(file)
     return type_, to_document(type_)

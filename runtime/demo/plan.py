@@ -23,7 +23,7 @@ TYPES: Final = dict.fromkeys(COMPRESSORS, "compressor-train") | dict.fromkeys(TR
 LEARNING: Final = 10 * HOUR
 """The catalogue's baselines learn for 6 h under load and 2 h on the line."""
 SETTLING: Final = 2 * HOUR
-REPAIR: Final = HOUR
+REPAIR: Final = 10 * MINUTE
 SERVICE_HOURS: Final = (6, 22)
 """Hours of the day (UTC) in which a train surely runs: its faults grow and show then."""
 TO_BE_TOLD: Final = 40 * MINUTE
@@ -35,13 +35,16 @@ while."""
 class MenuItem:
     """A fault that may be seeded: on the machines of one type, at one of ``places`` (components, or points of sensors).
 
-    ``horizon`` µs from onset to the stated limit, shortened where the segment is short.
+    ``horizon`` µs from onset to the stated limit, shortened where the segment is short. ``harmless`` faults may begin
+    at any time; the others reach their limit towards the end of the segment, since nobody lets a machine run on that
+    has failed.
     """
 
     type_key: str
     mode: str
     places: tuple[str, ...]
     horizon: int
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,9 @@ INSTRUMENT_MODES: Final = frozenset({"stuck", "drift", "bias", "open_circuit"})
 SHOWCASE: Final = (
     MenuItem("compressor-train", "filter_clogging", ("lube_oil.filter",), 12 * HOUR),
     MenuItem("compressor-train", "motor_bearing", ("motor.bearing_de",), 12 * HOUR),
-    MenuItem("compressor-train", "stuck", ("gearbox.temperature_hs", "motor.bearing_nde.temperature"), HOUR),
-    MenuItem("metro-train-6", "hot_box", ("car3.axle_box5", "car2.axle_box2", "car5.axle_box8"), 5 * HOUR),
-    MenuItem("metro-train-6", "burst_hose", ("car1.air_supply",), 2 * HOUR),
+    MenuItem("compressor-train", "stuck", ("gearbox.temperature_hs", "motor.bearing_nde.temperature"), HOUR, True),
+    MenuItem("metro-train-6", "hot_box", ("car3.axle_box5", "car2.axle_box2", "car5.axle_box8"), 4 * HOUR),
+    MenuItem("metro-train-6", "burst_hose", ("car1.air_supply",), 2 * HOUR, True),
 )
 """What the first segment shows: one failure of each sort, a sensor that lies among them."""
 
@@ -81,8 +84,10 @@ MENU: Final = (
     *SHOWCASE,
     MenuItem("compressor-train", "wiped_pad", ("compressor.journal_de", "compressor.journal_nde"), 2 * HOUR),
     MenuItem("compressor-train", "lost_blade", ("compressor.rotor",), 2 * HOUR),
-    MenuItem("compressor-train", "open_circuit", ("process.discharge_temperature", "gearbox.temperature_ls"), HOUR),
-    MenuItem("metro-train-6", "converter_fan", ("car2.converter", "car4.converter"), 2 * HOUR),
+    MenuItem(
+        "compressor-train", "open_circuit", ("process.discharge_temperature", "gearbox.temperature_ls"), HOUR, True
+    ),
+    MenuItem("metro-train-6", "converter_fan", ("car2.converter", "car4.converter"), 2 * HOUR, True),
 )
 
 
@@ -119,7 +124,7 @@ def _draw(rng: np.random.Generator, *, showcase: bool) -> list[tuple[str, MenuIt
 def _place(rng: np.random.Generator, equipment: str, item: MenuItem, ready: int, end: int) -> PlannedFault | None:
     """Somewhere in [ready, end] with room for the horizon and to be told of; None where there is no room."""
     place = item.places[int(rng.integers(len(item.places)))]
-    share = float(rng.uniform(0.0, 0.8))
+    share = float(rng.uniform(0.0, 0.8) if item.harmless else 1.0)
     horizon = min(item.horizon, round(0.6 * (end - ready - TO_BE_TOLD)))
     if horizon < 20 * MINUTE:
         return None
@@ -128,7 +133,7 @@ def _place(rng: np.random.Generator, equipment: str, item: MenuItem, ready: int,
     room = [(low, high) for low, high in room if high >= low]
     if not room:
         return None
-    low, high = max(room, key=lambda pair: pair[1] - pair[0])
+    low, high = max(room, key=lambda pair: pair[1] - pair[0]) if item.harmless else room[-1]
     onset = low + round(share * (high - low)) // MINUTE * MINUTE
     return PlannedFault(equipment, item.mode, place, onset, horizon)
 

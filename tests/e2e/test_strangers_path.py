@@ -181,17 +181,21 @@ def settled(walked: Walk) -> Walk:
 
 
 def _counters(path: Walk) -> Mapping[str, int]:
-    """Conservation by hop and kind, from the metrics."""
-    found: Counter[str] = Counter()
-    for line in path.api.get("/metrics").text.splitlines():
-        match = re.fullmatch(r'servitize_conservation_total\{hop="([^"]+)",kind="([^"]+)"(?:,[^}]*)?\} (\S+)', line)
-        if match:
-            found[f"{match[1]}.{match[2]}"] += int(float(match[3]))
-    return found
+    """Conservation by name, from the metrics."""
+    text = path.api.get("/metrics").text
+    found = re.findall(r'^servitize_conservation_total\{name="([^"]+)",stream="embedded"\} (\S+)$', text, re.MULTILINE)
+    return Counter({name: int(float(count)) for name, count in found})
 
 
 def _micros(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * SECOND)
+
+
+def _points(path: Walk, machine: str) -> dict[str, int]:
+    """Number by key of the machine's measured points."""
+    tree = path.get(f"/v1/equipment/{machine}")
+    points = [point for component in tree["components"] for point in component["points"]]
+    return {point["key"]: point["id"] for point in points if point["kind"] == "measured"}
 
 
 class TestAlarms:
@@ -228,28 +232,27 @@ class TestReadings:
 
     @pytest.mark.parametrize("machine", [ILL, WELL])
     def test_each_point_holds_what_was_sent_in_its_own_unit(self, settled: Walk, machine: str) -> None:
-        for point in settled.all(f"/v1/equipment/{machine}/points"):
-            sent = settled.story.stored.get((machine, point["key"]))
-            if sent is None:
-                assert point["kind"] == "derived"
-                continue
-            stored = {ts: value for ts, value, _ in _readings(settled, point["id"])}
-            assert stored == pytest.approx(sent, rel=1e-9, abs=1e-9), point["key"]
+        points = _points(settled, machine)
+        sent = {point: by_ts for (whose, point), by_ts in settled.story.stored.items() if whose == machine}
+        assert sent.keys() == points.keys()
+        for point, values in sent.items():
+            stored = {ts: value for ts, value, _ in _readings(settled, points[point])}
+            assert stored == pytest.approx(values, rel=1e-9, abs=1e-9), point
 
     def test_the_late_gateway_s_readings_are_stored_as_late(self, settled: Walk) -> None:
-        late = set()
-        for machine in (ILL, WELL):
-            for point in settled.all(f"/v1/equipment/{machine}/points"):
-                if point["kind"] == "measured":
-                    late |= {
-                        (machine, point["key"], ts) for ts, _, how in _readings(settled, point["id"]) if "late" in how
-                    }
+        late = {
+            (machine, point, ts)
+            for machine in (ILL, WELL)
+            for point, number in _points(settled, machine).items()
+            for ts, _, how in _readings(settled, number)
+            if "late" in how
+        }
         assert late - settled.story.perhaps_late == settled.story.late
         assert len(late) > 1_000
 
     def test_what_came_without_a_time_says_so(self, settled: Walk) -> None:
-        current = next(p for p in settled.all(f"/v1/equipment/{WELL}/points") if p["key"] == "motorstrom")
-        assert {how for _, _, how in _readings(settled, current["id"])} == {"uncertain (receipt_time)"}
+        current = _points(settled, WELL)["motorstrom"]
+        assert {how for _, _, how in _readings(settled, current)} == {"uncertain (receipt_time)"}
 
 
 def _readings(path: Walk, point: int) -> list[tuple[int, float, str]]:

@@ -81,7 +81,11 @@ class TestKeeper:
     def test_one_that_is_slow_to_come_back_keeps_nobody_from_it(self) -> None:
         release, news = threading.Event(), list[str]()
         keeper, quick = Keeper(news.append), FakePart("quick", [])
-        keeper.add(Part("slow", lambda: bool(release.wait(10)) and None, lambda: None, lambda: 1))
+
+        def start_slowly() -> None:
+            release.wait(10)
+
+        keeper.add(Part("slow", start_slowly, lambda: None, lambda: 1))
         keeper.add(quick.part())
         keeper.start()
         keeper.died("slow", 1)
