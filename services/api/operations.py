@@ -111,7 +111,7 @@ def _from_here(request: Request) -> bool:
     summary="Figures for Prometheus",
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"text/plain": {"example": 'servitize_conservation_total{hop="ingest",kind="stored"} 42\n'}}},
+        200: {"content": {"text/plain": {"example": 'servitize_conservation_total{name="storage.stored"} 42\n'}}},
         **responses("forbidden", "unavailable"),
     },
 )
