@@ -128,7 +128,9 @@ class IngestService:
         self._draining.set()
         self._core.join(timeout)
         self._stopping.set()
-        self._core.join(timeout)
+        if self._core.is_alive():
+            self._sink.abandon()
+            self._core.join(timeout)
         self._session.stop()
         for channel in self._channels:
             channel.stop()
@@ -146,6 +148,7 @@ class IngestService:
             "ledger": asdict(self._ledger.counts()),
             "queued": self._inbox.qsize(),
             "intake": dict(intake.totals) if intake else {},
+            "channels": [channel.metrics() for channel in self._channels] if intake else [],
         }
 
     @property
@@ -164,7 +167,10 @@ class IngestService:
         except Abort:
             log.warning("ingest.aborted", pending=self._ledger.counts().pending)
         except BaseException as error:
-            self._fail(error)
+            if self._stopping.is_set() and self.failure is None:
+                log.warning("ingest.gave_up", problem=str(error), pending=self._ledger.counts().pending)
+            else:
+                self._fail(error)
 
     def _loop(self) -> None:
         session, intake = self._session, self._intake

@@ -15,7 +15,7 @@ Durable = Callable[[Sequence[Handle]], None]
 
 
 class Sink(Protocol):
-    """Takes records in order. All methods but the callbacks are called from one thread, ingest's core thread."""
+    """Takes records in order. All but :meth:`abandon` is called from one thread, ingest's core thread."""
 
     def start(
         self, registry: RegistrySnapshot, durable: Durable, failed: Callable[[BaseException], None]
@@ -38,7 +38,12 @@ class Sink(Protocol):
         ...
 
     def close(self, timeout: float) -> bool:
-        """Make durable what was given, within ``timeout`` seconds; False where that did not succeed (nothing is
-        acknowledged
-        then, so the broker keeps it)."""
+        """Make durable what was given, within ``timeout`` seconds.
+
+        False where that did not succeed: nothing is acknowledged then, so the broker keeps it.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Give up what is not durable; who waits in :meth:`submit` gets an error. From any thread."""
         ...

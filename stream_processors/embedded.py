@@ -174,7 +174,7 @@ class EmbeddedSink:
         deadline = time.monotonic() + timeout
         try:
             if self._since_snapshot and self._failure is None:
-                self._submit(StreamRecord(TelemetryBatch.empty(0)), (), snapshot=True)
+                self._submit(StreamRecord(TelemetryBatch.empty(0)), (), snapshot=True, deadline=deadline)
             self._put(None, deadline)
         except (queue.Full, ServiceEndedError):
             self._abandon.set()
@@ -186,13 +186,19 @@ class EmbeddedSink:
             return False
         return self._failure is None and not self._abandon.is_set()
 
+    def abandon(self) -> None:
+        """What is queued was never acknowledged and comes again."""
+        self._abandon.set()
+
     # --- the core thread ----------------------------------------------------------------------------------------
 
     def submit(self, record: StreamRecord, handles: Sequence[Handle]) -> None:
         """Step the processor, queue the unit; blocks while the queue is full."""
         self._submit(record, handles, snapshot=time.monotonic() >= self._next_snapshot)
 
-    def _submit(self, record: StreamRecord, handles: Sequence[Handle], *, snapshot: bool) -> None:
+    def _submit(
+        self, record: StreamRecord, handles: Sequence[Handle], *, snapshot: bool, deadline: float | None = None
+    ) -> None:
         assert self._processor is not None
         outcome = self._processor.step(record)
         self._sequences.update(record.sequences)
@@ -202,7 +208,7 @@ class EmbeddedSink:
         self._since_snapshot += 1
         if snapshot:
             self._since_snapshot = 0
-        self._put(_Queued(unit, handles), None)
+        self._put(_Queued(unit, handles), deadline)
 
     def _take_snapshot(self) -> bytes:
         assert self._processor is not None
