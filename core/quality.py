@@ -18,7 +18,8 @@ CLASS_MASK: Final = 0xC0
 REASON_MASK: Final = 0x3F
 
 LATE: Final = 0x01
-"""Arrived behind its equipment's watermark: stored and rolled up, but it reopened no decision."""
+"""Arrived behind its equipment's watermark: stored and rolled up, but it reopened no decision. Where ingest sets it
+already, the sender itself says that the value is history (Sparkplug's is_historical): no decision is made on it."""
 RECEIPT_TIME: Final = 0x02
 """The device sent no time; the time of receipt stands in."""
 OUT_OF_RANGE: Final = 0x04

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from formats.record import BinaryRecordCodec
 from ingest.limits import IngestLimits
 from ingest.service import IngestService
 from ingest.session import MqttSettings
+from ingest.sparkplug.channel import SparkplugChannel
+from ingest.sparkplug.limits import SparkplugSettings
 from models.types import from_document
 from storage.registry import Registry
 from storage.writer import Writer
@@ -50,6 +52,7 @@ class EmbeddedConfig:
     snapshot_seconds: float = 5.0
     status_file: str | None = None
     stop_timeout: float = 10.0
+    sparkplug: SparkplugSettings = field(default_factory=SparkplugSettings)
 
 
 def load_config(path: Path | str) -> EmbeddedConfig:
@@ -78,7 +81,10 @@ def run(config: EmbeddedConfig, *, ready: Callable[[], None] | None = None) -> i
             stream=config.stream,
             snapshot_seconds=config.snapshot_seconds,
         )
-        service = IngestService(config.mqtt, Registry(pool, from_document), sink, limits=config.limits)
+        sparkplug = SparkplugChannel(replace(config.mqtt, client_id=f"{config.mqtt.client_id}-spb"), config.sparkplug)
+        service = IngestService(
+            config.mqtt, Registry(pool, from_document), sink, limits=config.limits, channels=[sparkplug]
+        )
         service.start()
         while not service.connected and service.failure is None and not stop.wait(_POLL_SECONDS):
             pass

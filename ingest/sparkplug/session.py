@@ -266,7 +266,7 @@ class SparkplugSession:
             # Wait until the broker has it: who closes a socket with something unread in it resets the connection, and
             # what was just sent goes with it.
             deadline = time.monotonic() + 2.0
-            while self._connected and not info.is_published() and time.monotonic() < deadline:
+            while not info.is_published() and time.monotonic() < deadline:
                 sock: Any = self._client.socket()
                 if sock is None:
                     break

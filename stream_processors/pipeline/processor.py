@@ -95,6 +95,26 @@ class Processor:
         row, column = self.fleet.row_of[point], self.fleet.column_of[point]
         ts, value = batch.ts[mine], batch.value[mine]
         quality = manipulation.judge(state.layout.columns, column, value, batch.quality[mine])
+        now = (quality & q.LATE) == 0
+        if now.all():
+            return self._arrive(state, row, column, ts, value, quality, out)
+        # late by the sender's own word (history that was kept while nobody listened): stored, and nothing else
+        if now.any():
+            quality = quality.copy()
+            quality[now] = self._arrive(state, row[now], column[now], ts[now], value[now], quality[now], out)
+        return quality
+
+    def _arrive(
+        self,
+        state: TypeState,
+        row: NDArray[Any],
+        column: NDArray[Any],
+        ts: NDArray[np.int64],
+        value: NDArray[np.float64],
+        quality: NDArray[np.uint8],
+        out: Findings,
+    ) -> NDArray[np.uint8]:
+        """Move the watermarks and look at what they release; the quality of what arrived, late ones marked."""
         key, kind = manipulation.receive(state, row, column, ts)
         if kind.any():
             quality = np.where(kind == IN_TIME, quality, quality | q.LATE).astype(np.uint8)
