@@ -249,13 +249,13 @@ def _described(
     notes: tuple[str, ...],
     foreign: tuple[str, ...] = (),
 ) -> NewDevice:
-    ports = data.state().get("ports", {})
-    outside = ports.get("mqtts") if data.state().get("instance", {}).get("tls") else None
-    broker, api = endpoints.broker, endpoints.api
-    if broker is None:
+    state = data.state()
+    ports, address = state.get("ports", {}), state.get("broker", {}).get("devices", {})
+    api = endpoints.api
+    if endpoints.broker is None:
         notes = (
             *notes,
-            "The broker is not running now: `servitize up --detach` starts it, and the password then holds.",
+            "The broker is not running now: `servitize up --detach` starts it, and then the password holds.",
         )
     return NewDevice(
         tenant=tenant,
@@ -264,9 +264,9 @@ def _described(
         username=username,
         password=password,
         topic=f"servitize/v1/{tenant}/{equipment}/telemetry",
-        host=broker.host if broker else "127.0.0.1",
-        port=outside or (broker.port if broker else ports.get("mqtt", 1883)),
-        tls=bool(outside) or bool(broker and broker.tls),
+        host=address.get("host", "127.0.0.1"),
+        port=address.get("port", ports.get("mqtt", 1883)),
+        tls=address.get("tls", False),
         api=api.url if api else f"http://127.0.0.1:{ports.get('api', 8080)}",
         key=key,
         sample=sample,

@@ -4,6 +4,7 @@ children and by every command. The file holds passwords: mode 0600, owned by the
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -37,7 +38,9 @@ class ApiEndpoint:
     @property
     def url(self) -> str:
         """As a client on this machine writes it."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        everywhere = socket.gethostname() if self.certificate else "127.0.0.1"  # a certificate holds for a name
+        host = everywhere if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        host = f"[{host}]" if ":" in host else host
         return f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
 
 

@@ -7,6 +7,7 @@ other way round: who sends stops first, ingest commits what it has taken, then t
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -172,9 +173,18 @@ class Supervisor:
             self._connect(broker=_broker_endpoint(self.broker))
             able = self.broker.capabilities
             step.detail = f"{able.name} {able.version} on {self.broker.service.host}:{self.broker.service.port}"
-            self.data.update_state("broker", capabilities=asdict(able))
+            self.data.update_state("broker", capabilities=asdict(able), devices=self._device_address())
             if self.broker.external_url is None:
                 self._watch_server(BROKER, self.broker, after_restart=self._broker_moved)
+
+    def _device_address(self) -> dict[str, Any]:
+        """Where devices connect, as they must write it: by this machine's name where it listens on all interfaces."""
+        service, listen, tls = self.broker.service, self.settings.mqtt, self.settings.tls
+        if self.broker.external_url is not None or listen.is_loopback:
+            return {"host": service.host, "port": service.port, "tls": service.tls}
+        host = socket.gethostname() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - compared only
+        port = self.data.state()["ports"]["mqtts"] if tls else service.port
+        return {"host": host, "port": port, "tls": tls is not None}
 
     def _start_ingest(self) -> None:
         with self.steps.step("ingest") as step:

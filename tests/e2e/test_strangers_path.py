@@ -33,7 +33,7 @@ from tests.judges.stranger import page
 from tests.judges.stranger.gateways import ILL, SECOND, TENANT, WELL, Message, Story, tell
 from tests.judges.stranger.verdict import Announced, complaints
 
-pytestmark = [pytest.mark.stranger, pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.stranger, pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(600)]
 
 SERVITIZE = Path(sys.executable).with_name("servitize")
 PATIENCE = 240
