@@ -99,10 +99,10 @@ class Story:
         return sum(map(len, self.stored.values())) + self.repeated + self.refused.total()
 
 
-def tell(seed: int, *, cracks: bool = True) -> Story:
+def tell(seed: int, *, cracks: bool = True, hours: float = 63) -> Story:
     """Some days of both machines; with ``cracks`` the drive-side bearing of the ill one fails at their end."""
     rng = np.random.default_rng(seed)
-    steps = int(63 * 3_600 / STEP)
+    steps = int(hours * 3_600 / STEP)
     start = _start(rng)
     weather = make_weather(rng, steps, first_hour=6.0)
     begins = int(rng.uniform(28, 32) * 3_600 / STEP)

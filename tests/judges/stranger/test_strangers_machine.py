@@ -170,5 +170,5 @@ class TestAFaultAndAHealthyTwin:
 
 def test_without_a_fault_nothing_is_announced(snapshot: RegistrySnapshot) -> None:
     seed = SEEDS[0] + 10**6
-    story = tell(seed, cracks=False)
+    story = tell(seed, cracks=False, hours=40)
     assert complaints(story, play(story, snapshot).announced) == [], f"seed {seed}"
