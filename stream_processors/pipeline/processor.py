@@ -120,7 +120,8 @@ class Processor:
             quality = np.where(kind == IN_TIME, quality, quality | q.LATE).astype(np.uint8)
         watched = column >= 0
         if not watched.all():
-            row, column, ts, value, key, kind = (x[watched] for x in (row, column, ts, value, key, kind))
+            row, column, ts, value = row[watched], column[watched], ts[watched], value[watched]
+            key, kind = key[watched], kind[watched]
             if not len(row):
                 return quality
         classes = q.rank(quality if watched.all() else quality[watched])

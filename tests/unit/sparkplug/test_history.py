@@ -1,4 +1,4 @@
-"""History: what the sender calls historical is stored with the quality LATE and changes no decision, wherever it lies."""
+"""History: what the sender calls historical is stored with the quality LATE and changes no decision anywhere."""
 
 from __future__ import annotations
 
