@@ -20,13 +20,13 @@ def mode(path: Path) -> int:
 
 
 def test_named_directory_wins_over_everything() -> None:
-    environ = {"SERVITIZE_HOME": "/srv/data", "XDG_DATA_HOME": "/xdg", "HOME": "/home/ann"}
+    environ = {"SERVITIZE_HOME": "/srv/data", "XDG_DATA_HOME": "/xdg", "HOME": "/people/ann"}
     assert default_home(environ) == Path("/srv/data")
 
 
 def test_xdg_data_home_is_used_and_a_relative_one_ignored() -> None:
-    assert default_home({"XDG_DATA_HOME": "/xdg", "HOME": "/home/ann"}) == Path("/xdg/servitize")
-    assert default_home({"XDG_DATA_HOME": "xdg", "HOME": "/home/ann"}) == Path("/home/ann/.local/share/servitize")
+    assert default_home({"XDG_DATA_HOME": "/xdg", "HOME": "/people/ann"}) == Path("/xdg/servitize")
+    assert default_home({"XDG_DATA_HOME": "xdg", "HOME": "/people/ann"}) == Path("/people/ann/.local/share/servitize")
 
 
 def test_root_with_a_closed_home_keeps_data_where_the_servers_account_can_reach_it(tmp_path: Path) -> None:
