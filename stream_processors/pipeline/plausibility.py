@@ -44,7 +44,9 @@ def check(
     moved = r.good & (r.value != raw)
     moved_at = np.where(moved, r.ts, state.moved_at.ravel()[at])
     running = in_set[np.arange(len(r)), columns.flatline_set[r.column]]
-    moved_at = np.where(running, moved_at, r.ts)
+    # What nobody saw did not stand still: after a gap the clock of "not the least movement" begins anew.
+    apart = r.ts - last_at > columns.stale[r.column]
+    moved_at = np.where(running & ~apart, moved_at, r.ts)
     stuck = r.good & running & (r.ts - moved_at >= columns.flatline[r.column])
     run = state.bad_run.ravel()[at]
     run = np.where(r.good, np.minimum(run, 0) - 1, np.maximum(run, 0) + 1).clip(-RUN, RUN)

@@ -74,6 +74,14 @@ def test_three_bad_readings_in_a_row_make_a_bad_instrument():
     assert told(run)[1:] == [(9.0, "bad", "cleared")]
 
 
+def test_the_same_value_before_and_after_a_gap_is_not_stuck():
+    run = world()
+    for t in (0, 1, 2, 3600, 3601, 3602):
+        run([(1, "run", t, 1.0), (1, "x", t, 50.0)])
+    run([(1, "run", 3700, 1.0)])
+    assert "stuck" not in [condition for _, condition, _ in told(run)]
+
+
 def test_outside_the_range_is_stored_as_bad_with_its_reason():
     run = world()
     outcome = run([(1, "x", 0, 120.0), (1, "run", 0, 1.0), (1, "b1.t", 0, float("inf"))])
