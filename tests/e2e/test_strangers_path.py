@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -147,8 +148,8 @@ def walked() -> Iterator[Walk]:
         with httpx2.Client(base_url=address[1], headers={"Authorization": f"Bearer {key}"}, timeout=30) as api:
             yield Walk(shell, story, api)
     finally:
-        shell.run(["servitize", "down"])
-        subprocess.run(["rm", "-rf", str(directory)], check=False)
+        subprocess.run([SERVITIZE, "down"], env=shell.environ, timeout=PATIENCE, check=False)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _play(story: Story, shell: Shell) -> None:
