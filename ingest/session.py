@@ -235,8 +235,25 @@ class MqttSession:
                 self._idle(random.uniform(0.5, 1.0) * backoff)
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
         if self._connected:
-            self._say_status(online=False)
+            self._take_leave()
         self._close()
+
+    def _take_leave(self) -> None:
+        """Say that we go, and wait until the broker has it: then it has read the acknowledgements before it, too.
+
+        A successor that connects at once would else cut off what the broker has not yet read, and get it again.
+        """
+        if self._status_topic is None:
+            return
+        leave = self._client.publish(self._status_topic, self._status(online=False), qos=1, retain=True)
+        deadline = time.monotonic() + 2.0
+        while self._connected and not leave.is_published() and time.monotonic() < deadline:
+            sock: Any = self._client.socket()
+            if sock is None:
+                return
+            self._client.loop_write()
+            if _pending(sock) or select.select([sock], [], [], 0.1)[0]:
+                self._client.loop_read()
 
     def _idle(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -292,12 +309,13 @@ class MqttSession:
             sock: Any = client.socket()
             if sock is None:
                 return
+            stopping = self._stopping  # before the acknowledgements: what became durable before the stop still goes out
             self._acknowledge()
             if frozenset(self._filters) != self._subscribed:
                 self._update_subscriptions()
             if self._confirmed and not self._note_said:
                 self._say_status()
-            if self._stopping and not client.want_write():
+            if stopping and not client.want_write():
                 return
             reading = self._may_read()
             writers = [sock] if client.want_write() else []
@@ -325,6 +343,8 @@ class MqttSession:
             self._client.loop_read()
             if self.counts.messages == before or not self._reading:
                 return
+            if self._ledger.pending_bytes > self._settings.budget_bytes:
+                return
 
     def _may_read(self) -> bool:
         """Within the budget; once over it, not before a quarter of it is free again."""
@@ -351,10 +371,12 @@ class MqttSession:
 
     _last_sign: float = 0.0
 
-    def _say_status(self, *, online: bool = True, paused: bool = False) -> None:
+    def _status(self, *, online: bool = True, paused: bool = False) -> bytes:
+        return orjson.dumps({"online": online, "paused": paused, "filters": self._filters, **self._note})
+
+    def _say_status(self, *, paused: bool = False) -> None:
         if self._status_topic is not None:
-            text = orjson.dumps({"online": online, "paused": paused, "filters": self._filters, **self._note})
-            self._client.publish(self._status_topic, text, qos=0, retain=True)
+            self._client.publish(self._status_topic, self._status(paused=paused), qos=0, retain=True)
         self._note_said = True
 
     def _acknowledge(self) -> None:
@@ -415,6 +437,8 @@ class MqttSession:
         self._confirmed = not self._unconfirmed
 
     def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        if self._stopping:
+            return  # not acknowledged, so it comes again
         try:
             topic = message.topic
         except UnicodeDecodeError:
