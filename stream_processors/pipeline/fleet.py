@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from core.equipment import EquipmentType
 from core.registry import EquipmentEntry, EquipmentStatus, RegistrySnapshot
 from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout, compile_layout
+from stream_processors.pipeline.waiting import Waiting
 
 HISTORY: Final = 8
 """State changes remembered per equipment, for readings that come late."""
+
+EPISODES: Final = 6
+"""Stretches remembered per limit in which its condition held, for readings that come late or again."""
 
 NEVER: Final = 0
 """Before every time."""
@@ -68,6 +72,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "suppressed": Field("lim", 0, np.bool_),
     "pending": Field("lim", -1, np.int64),
     "unless": Field("lim", 0, np.bool_),
+    "episodes": Field("lim", -1, np.int64, (EPISODES, 2)),
     # health
     "health_at": Field("", NEVER, np.int64),
     "health": Field("comp", np.nan, np.float64),
@@ -83,7 +88,7 @@ class TypeState:
 
     ``newest`` µs: largest ts received. ``behind`` µs: readings at or before it come late. ``open``: ts of the frame
     being filled, −1 if none. ``pending``: since when a limit is on the way to be raised or cleared, −1 if it is not.
-    ``waiting``: readings not yet released, by name. ``blocked``, ``suspect``, ``vetoed`` follow from the others
+    ``waiting``: readings not yet released. ``blocked``, ``suspect``, ``vetoed`` follow from the others
     (:meth:`refresh`).
     """
 
@@ -113,6 +118,7 @@ class TypeState:
     suppressed: BoolArray
     pending: IntArray
     unless: BoolArray
+    episodes: IntArray
     health_at: IntArray
     health: FloatArray
     health_all: FloatArray
@@ -138,7 +144,7 @@ class TypeState:
                 column = layout.column_of.get(key)
                 if column is not None:
                     self.point_ids[row, column] = point.id
-        self.waiting: dict[str, NDArray[Any]] = empty_readings()
+        self.waiting = Waiting(self.n)
         self.refresh(np.arange(self.n))
 
     def labels(self, axis: Axis) -> list[str] | None:
@@ -166,19 +172,6 @@ class TypeState:
         self.vetoed[rows] = suspect @ limits.rests_on
         self.any_blocked = bool(self.blocked.any())
         self.any_vetoed = bool(self.vetoed.any())
-
-
-def empty_readings() -> dict[str, NDArray[Any]]:
-    """Readings as arrays: row, column, ts, value, good (its class allows using it), rank (quality class), key
-    (order)."""
-    return {
-        "row": np.empty(0, np.intp),
-        "column": np.empty(0, np.intp),
-        "ts": np.empty(0, np.int64),
-        "value": np.empty(0),
-        "good": np.empty(0, np.bool_),
-        "rank": np.empty(0, np.uint8),
-    }
 
 
 class Fleet:

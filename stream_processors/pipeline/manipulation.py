@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from core import quality as q
 from stream_processors.pipeline.fleet import TypeState
 from stream_processors.pipeline.layout import BoolArray, Columns, FloatArray, IntArray
+from stream_processors.pipeline.waiting import DTYPES
 
 Index = NDArray[np.intp]
 IN_TIME, LATE_NEWEST, LATE_OLD = 0, 1, 2
@@ -115,27 +116,18 @@ def running_max(group: NDArray[np.integer[Any]], value: IntArray, *, exclusive: 
 def release(state: TypeState, arrived: Readings) -> Readings:
     """What may be looked at now, of what waited and what arrived; the rest waits on. Late readings never wait."""
     until = state.newest if state.layout.type.lateness == 0 else state.behind
-    waiting = state.waiting
-    if len(waiting["row"]):
-        old = Readings(
-            waiting["row"],
-            waiting["column"],
-            waiting["ts"],
-            waiting["value"],
-            waiting["good"],
-            waiting["rank"],
-            4 * waiting["ts"],
-            np.zeros(len(waiting["row"]), np.int8),
-        )
-        arrived = Readings(*(np.concatenate((getattr(old, n), getattr(arrived, n))) for n in Readings.__slots__))
+    waited = state.waiting.take(until)
     now = (arrived.ts <= until[arrived.row]) | (arrived.kind != IN_TIME)
-    if now.all():
-        if len(waiting["row"]):
-            state.waiting = {name: array[:0] for name, array in waiting.items()}
+    if not now.all():
+        rest = arrived.take(~now) if now.any() else arrived
+        state.waiting.put({name: getattr(rest, name) for name in DTYPES})
+        arrived = arrived.take(now)
+    if waited is None:
         return arrived
-    rest = arrived.take(~now)
-    state.waiting = {name: getattr(rest, name) for name in waiting}
-    return arrived.take(now)
+    old = Readings(**waited, key=4 * waited["ts"], kind=np.zeros(len(waited["ts"]), np.int8))
+    if not len(arrived):
+        return old
+    return Readings(*(np.concatenate((getattr(old, n), getattr(arrived, n))) for n in Readings.__slots__))
 
 
 def rounds(state: TypeState, readings: Readings) -> Iterator[Readings]:

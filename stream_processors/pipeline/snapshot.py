@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidInputError
 from stream_processors.pipeline.fleet import FIELDS, Fleet, TypeState
+from stream_processors.pipeline.waiting import Waiting
 
 VERSION: Final = 1
 _AXES: Final = ("col", "lim", "set", "comp")
@@ -70,7 +71,7 @@ def image_of(state: TypeState) -> Image:
         "labels": {axis: state.labels(axis) for axis in _AXES},
         "arrays": {name: getattr(state, name) for name in FIELDS},
         "memory": {key: operator.arrays for key, operator in state.layout.program.operators.items()},
-        "waiting": state.waiting,
+        "waiting": state.waiting.all(),
     }
 
 
@@ -136,7 +137,7 @@ class _TypeTransfer:
         rows, columns = row[waiting["row"]], column[waiting["column"]]
         stays = (rows >= 0) & (columns >= 0) & (columns < self.state.layout.measured)
         waiting["row"], waiting["column"] = rows, columns
-        self.state.waiting = {name: values[stays] for name, values in waiting.items()}
+        self.state.waiting = Waiting(self.state.n, {name: values[stays] for name, values in waiting.items()})
 
 
 def _matches(new: list[Any], old: list[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
