@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.condition import Change, Concern
+from stream_processors.pipeline import late as late_
 from stream_processors.pipeline.findings import Findings
 from stream_processors.pipeline.fleet import TypeState
 from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray
@@ -119,6 +120,7 @@ def _tell(
             change = Change.CLEARED if active[i] else Change.RAISED
         since = None if suppressed[i] else int(pending[i])
         limit = float(layout.limits.value[code[i], j[i]])
+        late_.remember(state, int(row[i]), int(j[i]), change, int(t[i]))
         out.limit(state, int(row[i]), instance, change, int(t[i]), float(value[i]), limit, since=since, late=late)
         if instance.definition.concern is not Concern.MACHINE:
             instruments.append(int(row[i]))

@@ -85,6 +85,19 @@ def test_displacement_up_to_l_and_repetition_change_nothing(seed, order, split):
     assert not any((o.readings.quality & 1).any() for o in shuffled.outcomes)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 10_000), st.sampled_from(["0 s", "2 s"]))
+def test_what_a_broker_sends_again_says_nothing_new(seed, order, lateness):
+    """A stretch of the recent past once more, after a lost connection: behind every watermark, told already."""
+    readings = scenario(seed)
+    rng = np.random.default_rng(order)
+    end = int(rng.integers(len(readings) // 2, len(readings)))
+    start = max(0, end - int(rng.integers(5, 80)))
+    again = [*readings[:end], *readings[start:end], *readings[end:]]
+    once, twice = run(readings, [end], lateness), run(again, [end, end + (end - start)], lateness)
+    assert twice.said() == once.said()
+
+
 def test_displacement_of_exactly_l_is_not_late():
     """The watermark itself is not behind the watermark."""
     world = Run(of(pump("2 s")))
