@@ -198,6 +198,7 @@ class Supervisor:
                     stop_timeout=60.0,
                 )
             )
+            self.broker.save()
             step.detail = "connected, state restored"
 
     def _start_api(self) -> None:

@@ -44,7 +44,8 @@ MAX_QUEUED: Final = 32
 """Units between core and writer; two full group commits, more would only wait."""
 GROUP_UNITS: Final = 16
 GROUP_READINGS: Final = 40_000
-_LONGEST_BACKOFF: Final = 5.0
+_LONGEST_BACKOFF: Final = 2.0
+"""One database is asked, by one process: waiting longer only lengthens the outage."""
 _ATTEMPTS_BEFORE_QUARANTINE: Final = 5
 
 

@@ -134,6 +134,15 @@ class LocalBroker:
             self._endpoint = None
             self.data.update_state("servers", broker=None)
 
+    def save(self) -> None:
+        """Have sessions and queued messages written now, where the broker can; it does so by itself every few seconds.
+
+        Once ingest has subscribed for the first time its session must be on disk: a broker that is killed before that
+        acknowledges what is published afterwards, and keeps it for nobody.
+        """
+        if self._child is not None and self._kind in (DYNAMIC, FILES):
+            self._child.signal(signal.SIGUSR1)
+
     def kill(self) -> None:
         """End it as a power cut would (for tests of recovery)."""
         if self._child is not None:
