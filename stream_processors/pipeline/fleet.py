@@ -23,9 +23,6 @@ HISTORY: Final = 8
 EPISODES: Final = 6
 """Stretches remembered per limit in which its condition held, for readings that come late or again."""
 
-EPISODES: Final = 6
-"""Stretches remembered per limit in which its condition held, for readings that come late or again."""
-
 NEVER: Final = 0
 """Before every time."""
 
@@ -76,7 +73,6 @@ FIELDS: Final[Mapping[str, Field]] = {
     "pending": Field("lim", -1, np.int64),
     "unless": Field("lim", 0, np.bool_),
     "episodes": Field("lim", -1, np.int64, (EPISODES, 2)),
-    "episodes": Field("lim", -1, np.int64, (EPISODES, 2)),
     # health
     "health_at": Field("", NEVER, np.int64),
     "health": Field("comp", np.nan, np.float64),
@@ -122,7 +118,6 @@ class TypeState:
     suppressed: BoolArray
     pending: IntArray
     unless: BoolArray
-    episodes: IntArray
     episodes: IntArray
     health_at: IntArray
     health: FloatArray
