@@ -257,7 +257,9 @@ class TestReadings:
 
 
 def _readings(path: Walk, point: int) -> list[tuple[int, float, str]]:
-    found = path.all(f"/v1/points/{point}/readings", **{"from": "2025-01-01T00:00:00Z"})
+    # an end is named, since without one readings end at "latest", which follows within seconds
+    all_of_them = {"from": "2025-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+    found = path.all(f"/v1/points/{point}/readings", **all_of_them)
     return [(_micros(item["ts"]), item["value"], item["quality"]) for item in found]
 
 
