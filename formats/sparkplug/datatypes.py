@@ -88,9 +88,22 @@ REASONS: Final = {
 }
 """Reason of the dead letter and how its sentence goes on after the metric's name."""
 
+# Members of an enumeration cost a look-up each time; the hot path has them as plain integers.
+_NUMBER, _TEXT, _NO_VALUE, _WRONG_FIELD = (
+    int(v) for v in (Verdict.NUMBER, Verdict.TEXT, Verdict.NO_VALUE, Verdict.WRONG_FIELD)
+)
+_OUT_OF_TYPE, _NOT_FINITE, _UNSUPPORTED, _UNKNOWN = (
+    int(v) for v in (Verdict.OUT_OF_TYPE, Verdict.NOT_FINITE, Verdict.UNSUPPORTED, Verdict.UNKNOWN_TYPE)
+)
+_INT, _LONG, _FLOAT, _DOUBLE, _BOOLEAN, _STRING = (
+    int(w) for w in (Wire.INT, Wire.LONG, Wire.FLOAT, Wire.DOUBLE, Wire.BOOLEAN, Wire.STRING)
+)
+_BOOLEAN_TYPE, _DATETIME_TYPE = int(DataType.BOOLEAN), int(DataType.DATETIME)
+
 SIGNED: Final = {DataType.INT8: 8, DataType.INT16: 16, DataType.INT32: 32, DataType.INT64: 64}
 UNSIGNED: Final = {DataType.UINT8: 8, DataType.UINT16: 16, DataType.UINT32: 32, DataType.UINT64: 64}
 TEXTS: Final = frozenset({DataType.STRING, DataType.TEXT, DataType.UUID})
+FLOATS: Final = frozenset({DataType.FLOAT, DataType.DOUBLE})
 _KNOWN: Final = frozenset(DataType)
 _NUMBERS: Final = frozenset((*SIGNED, *UNSIGNED, DataType.FLOAT, DataType.DOUBLE, DataType.BOOLEAN, DataType.DATETIME))
 
@@ -113,7 +126,7 @@ def convert(
     Negative integers are two's complement. Senders extend small ones to 32 or 64 bits or do not; both are read.
     """
     value = np.full(len(datatype), np.nan)
-    verdict = np.full(len(datatype), Verdict.UNKNOWN_TYPE, np.uint8)
+    verdict = np.full(len(datatype), _UNKNOWN, np.uint8)
     kinds = np.unique(datatype).tolist()
     for kind in kinds:
         at = slice(None) if len(kinds) == 1 else np.flatnonzero(datatype == kind)
@@ -125,34 +138,34 @@ def _of_type(
     kind: int, wire: NDArray[np.uint8], whole: NDArray[np.uint64], real: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64] | float, NDArray[np.uint8] | int]:
     if kind not in _KNOWN:
-        return np.nan, Verdict.UNKNOWN_TYPE
+        return np.nan, _UNKNOWN
     if kind in TEXTS:
-        return np.nan, np.where(wire == Wire.STRING, Verdict.TEXT, _missing(wire)).astype(np.uint8)
+        return np.nan, np.where(wire == _STRING, _TEXT, _missing(wire)).astype(np.uint8)
     if kind not in _NUMBERS:
-        return np.nan, Verdict.UNSUPPORTED
-    if kind in (DataType.FLOAT, DataType.DOUBLE):
-        right = (wire == Wire.DOUBLE) | (wire == Wire.FLOAT)
-        value, fits, otherwise = real, np.isfinite(real), Verdict.NOT_FINITE
-    elif kind == DataType.BOOLEAN:
-        right = wire == Wire.BOOLEAN
-        value, fits, otherwise = whole.astype(np.float64), np.ones(len(wire), np.bool_), Verdict.OUT_OF_TYPE
+        return np.nan, _UNSUPPORTED
+    if kind in FLOATS:
+        right = (wire == _DOUBLE) | (wire == _FLOAT)
+        value, fits, otherwise = real, np.isfinite(real), _NOT_FINITE
+    elif kind == _BOOLEAN_TYPE:
+        right = wire == _BOOLEAN
+        value, fits, otherwise = whole.astype(np.float64), np.ones(len(wire), np.bool_), _OUT_OF_TYPE
     else:
-        right = (wire == Wire.INT) | (wire == Wire.LONG)
+        right = (wire == _INT) | (wire == _LONG)
         value, fits = _integers(kind, whole)
-        otherwise = Verdict.OUT_OF_TYPE
+        otherwise = _OUT_OF_TYPE
     if right.all() and fits.all():
-        return value, Verdict.NUMBER
-    verdict = np.where(right, np.where(fits, Verdict.NUMBER, otherwise), _missing(wire)).astype(np.uint8)
-    return np.where(verdict == Verdict.NUMBER, value, np.nan), verdict
+        return value, _NUMBER
+    verdict = np.where(right, np.where(fits, _NUMBER, otherwise), _missing(wire)).astype(np.uint8)
+    return np.where(verdict == _NUMBER, value, np.nan), verdict
 
 
 def _missing(wire: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.where(wire == Wire.NONE, Verdict.NO_VALUE, Verdict.WRONG_FIELD).astype(np.uint8)
+    return np.where(wire == 0, _NO_VALUE, _WRONG_FIELD).astype(np.uint8)
 
 
 def _integers(kind: int, whole: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     everything = np.ones(len(whole), np.bool_)
-    if kind == DataType.DATETIME:
+    if kind == _DATETIME_TYPE:
         return whole / 1000.0, everything
     bits = UNSIGNED.get(DataType(kind))
     if bits is not None:

@@ -67,6 +67,10 @@ class Columns:
     quality: NDArray[np.uint8] | None = None
     other: dict[int, bytes] = field(default_factory=dict)
     unit: dict[int, str] = field(default_factory=dict)
+    named: bool = False
+    """Whether any name was sent."""
+    plain: bool = False
+    """Floating-point values with alias and time, and nothing else: the usual data message."""
 
     def __len__(self) -> int:
         return len(self.alias)
@@ -115,6 +119,7 @@ def decode_payload(
     columns = _columns(metrics)
     if b"Quality" in payload:
         columns.quality = _qualities(metrics)
+        columns.plain = False
     if birth:
         columns.unit = _units(metrics)
     ts = _time(message.timestamp) if message.HasField("timestamp") else NO_TIME
@@ -131,25 +136,19 @@ def _columns(metrics: list[Metric]) -> Columns:
     alias = [m.alias for m in metrics]
     if 0 in alias:
         alias = [a or (0 if m.HasField("alias") else NO_ALIAS) for a, m in zip(alias, metrics, strict=True)]
-    times = [m.timestamp for m in metrics]
-    ts = np.array([t if t <= _LATEST_MS else 0 for t in times], np.int64) * 1000
-    if n and (min(times) == 0 or max(times) > _LATEST_MS):
-        for row, t in enumerate(times):
-            if t > _LATEST_MS:
-                ts[row] = BAD_TIME
-            elif t == 0 and not metrics[row].HasField("timestamp"):
-                ts[row] = NO_TIME
+    ts, timed = _times(metrics)
     kinds = [m.WhichOneof("value") for m in metrics]
     whole, real = np.zeros(n, np.uint64), np.full(n, np.nan)
     other: dict[int, bytes] = {}
     distinct = set(kinds)
+    floating = False
     if len(distinct) == 1:
         kind = distinct.pop()
         wire = np.full(n, _WIRE[kind], np.uint8)
         if kind == "double_value":
-            real = np.array([m.double_value for m in metrics], np.float64)
+            real, floating = np.array([m.double_value for m in metrics], np.float64), True
         elif kind in _REAL:
-            real = np.array([m.float_value for m in metrics], np.float64)
+            real, floating = np.array([m.float_value for m in metrics], np.float64), True
         elif kind in _WHOLE:
             whole = np.array([getattr(m, kind) for m in metrics], np.uint64)
         elif kind is not None:
@@ -166,12 +165,37 @@ def _columns(metrics: list[Metric]) -> Columns:
                 whole[rows] = np.array(values, np.uint64)
             else:
                 other.update(zip(rows, values, strict=True))
-    flags = np.array(
-        [m.is_historical + 2 * m.is_transient + 4 * m.is_null for m in metrics],
-        np.uint8,
-    )
-    datatype = np.array([min(m.datatype, 255) for m in metrics], np.uint8)
-    return Columns([m.name for m in metrics], alias, ts, datatype, wire, whole, real, flags, None, other)
+    flags = np.zeros(n, np.uint8)
+    marked = False
+    for weight, said in (
+        (HISTORICAL, [m.is_historical for m in metrics]),
+        (TRANSIENT, [m.is_transient for m in metrics]),
+        (NULL, [m.is_null for m in metrics]),
+    ):
+        if True in said:
+            flags += np.array(said, np.uint8) * np.uint8(weight)
+            marked = True
+    types = [m.datatype for m in metrics]
+    typed = any(types)
+    datatype = np.array([min(t, 255) for t in types], np.uint8) if typed else np.zeros(n, np.uint8)
+    names = [m.name for m in metrics]
+    named = any(names)
+    plain = floating and timed and not (marked or typed or named)
+    return Columns(names, alias, ts, datatype, wire, whole, real, flags, None, other, {}, named, plain)
+
+
+def _times(metrics: list[Metric]) -> tuple[NDArray[np.int64], bool]:
+    """µs of each, and whether all of them are times."""
+    times = [m.timestamp for m in metrics]
+    if not times or (min(times) > 0 and max(times) <= _LATEST_MS):
+        return np.array(times, np.int64) * 1000, True
+    ts = np.array([t if t <= _LATEST_MS else 0 for t in times], np.int64) * 1000
+    for row, t in enumerate(times):
+        if t > _LATEST_MS:
+            ts[row] = BAD_TIME
+        elif t == 0 and not metrics[row].HasField("timestamp"):
+            ts[row] = NO_TIME
+    return ts, False
 
 
 def _qualities(metrics: list[Metric]) -> NDArray[np.uint8]:

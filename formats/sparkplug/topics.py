@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -39,6 +40,7 @@ class Topic:
     device: str | None = None
 
 
+@functools.lru_cache(maxsize=20_000)
 def parse_topic(topic: str) -> Topic | str:
     """The topic taken apart, or a sentence that says why it is none.
 

@@ -83,6 +83,7 @@ class SparkplugHost:
         self._tokens = float(self.settings.rebirths_per_second)
         self._tokens_at: int | None = None
         self._held = 0
+        self._holders: dict[tuple[str, str], tuple[Node, str]] = {}
 
     def adopt(self, groups: Mapping[str, Group]) -> None:
         """The mapping from now on. Nodes of groups that changed are forgotten; their next message asks for births."""
@@ -363,6 +364,15 @@ class SparkplugHost:
             refusal = Refusal("no-birth", "no birth of its node came before; a rebirth was asked for", None, count)
             self._refuse(out, held.raw_topic, held.raw, refusal, self._tenant(node), now)
             return
+        if not self._free(node, name):
+            key = node.profile.equipment(node.name, name)
+            why = (
+                f"{key[:60]!r} is another node's device at present; {{node}} in the profile's template tells them apart"
+            )
+            self._refuse(
+                out, held.raw_topic, held.raw, Refusal("equipment-taken", why, None, count), self._tenant(node), now
+            )
+            return
         device = node.devices.get(name)
         if device is None:
             if len(node.devices) >= self.settings.devices_per_node:
@@ -374,6 +384,7 @@ class SparkplugHost:
         if not self._room(node, device, held, out):
             return
         node.devices[name] = device
+        self._holders[(self._tenant(node), node.profile.equipment(node.name, name))] = (node, name)
         self._born(node, name, device, held, held.payload.ts if held.payload.ts >= 0 else now, out)
 
     def _values(
@@ -466,6 +477,15 @@ class SparkplugHost:
             self._per_group[topic.group] += 1
         return node
 
+    def _free(self, node: Node, name: str) -> bool:
+        """Whether no other node has a living device that is the same equipment: nobody speaks for another's machine."""
+        key = (self._tenant(node), node.profile.equipment(node.name, name))
+        holder, device_name = self._holders.get(key, (node, name))
+        if holder is node:
+            return device_name == name or not holder.devices[device_name].born
+        known = self._nodes.get((holder.group, holder.name)) is holder
+        return not (known and holder.own.born and holder.devices[device_name].born)
+
     def _make_room(self, group: str) -> bool:
         """Forget a node of this group that never was born: invented names must not shut out real nodes."""
         for key, node in self._nodes.items():
@@ -480,6 +500,10 @@ class SparkplugHost:
         self._per_group[node.group] -= 1
         self._metrics[node.group] -= node.metrics()
         self._held -= sum(held.size for held in node.waiting.values())
+        for name in node.devices:
+            holder = (self._groups[node.group].tenant, node.profile.equipment(node.name, name))
+            if self._holders.get(holder, (None, ""))[0] is node:
+                del self._holders[holder]
 
     def _room(self, node: Node, device: Device, held: Held, out: Effects) -> bool:
         count = len(held.payload.metrics)

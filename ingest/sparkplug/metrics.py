@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core import quality as q
 from core.time import MINUTE, isoformat
 from formats.decoded import ABSENT, Block, Decoded, Event, RefusedValues, Text, printable, shown
-from formats.sparkplug.datatypes import REASONS, Verdict, convert
+from formats.sparkplug.datatypes import FLOATS, REASONS, Verdict, convert
 from formats.sparkplug.decode import (
     BAD_TIME,
     HISTORICAL,
@@ -40,7 +40,7 @@ class Definitions:
     """n metrics of one birth. ``points``: the names they go on under; ``ignored``: the profile wants none of it.
 
     ``last`` NaN where no value is known; ``marked`` µs of the last stale mark, -1 where the value is fresh.
-    ``newest`` µs: the newest time that any of them came with.
+    ``floating``: its type is Float or Double, and it is not ignored. ``newest`` µs: the newest time that any of them came with.
     """
 
     names: list[str]
@@ -52,6 +52,7 @@ class Definitions:
     by_name: dict[bytes, int]
     last: NDArray[np.float64]
     marked: NDArray[np.int64]
+    floating: NDArray[np.bool_]
     texts: dict[int, str] = field(default_factory=dict)
     newest: int = -1
 
@@ -62,7 +63,7 @@ class Definitions:
         """Which metric each value is of; -1 where no birth has named it, -2 where an alias means two."""
         by_alias, by_name = self.by_alias, self.by_name
         rows = [by_alias.get(alias, _UNKNOWN) for alias in columns.alias]
-        if any(columns.name):
+        if columns.named:
             for place, name in enumerate(columns.name):
                 if not name:
                     continue
@@ -118,6 +119,7 @@ def define(
         by_name,
         np.full(n, np.nan),
         np.full(n, -1, np.int64),
+        np.array([kind in FLOATS and not skip for kind, skip in zip(types, ignored, strict=True)], np.bool_),
     )
     if before is not None:
         found.newest = before.newest
@@ -186,6 +188,12 @@ def take_values(
     columns = payload.metrics
     taken = Taken(Decoded())
     n = len(columns)
+    if columns.plain and not birth and not doubtful and n and int(rows.min()) >= 0:
+        value = columns.real
+        if bool(definitions.floating[rows].all()) and bool(np.isfinite(value).all()):
+            _remember(definitions, rows, columns.ts, value, now)
+            taken.decoded.blocks = _blocks(definitions, rows, columns.ts, value, None)
+            return taken
     keep = rows >= 0
     if not birth and not keep.all():
         for row in np.flatnonzero(~keep).tolist():
@@ -243,11 +251,25 @@ def take_values(
     if birth:
         ts, quality = _restated(definitions, place, ts, quality, historical, payload.ts, now)
     fresh = ~historical & ~null
-    definitions.last[place[fresh]] = value[fresh]
-    definitions.marked[place[fresh]] = -1
-    definitions.newest = max(definitions.newest, int(ts[ts <= now + _AHEAD].max(initial=-1)))
-    taken.decoded.blocks = _blocks(definitions, place, ts, value, quality)
+    if not fresh.all():
+        _remember(definitions, place[fresh], ts[fresh], value[fresh], now)
+    else:
+        _remember(definitions, place, ts, value, now)
+    taken.decoded.blocks = _blocks(definitions, place, ts, value, quality if (quality != q.GOOD).any() else None)
     return taken
+
+
+def _remember(
+    definitions: Definitions, place: NDArray[np.intp], ts: NDArray[np.int64], value: NDArray[np.float64], now: int
+) -> None:
+    if not len(place):
+        return
+    definitions.last[place] = value
+    definitions.marked[place] = -1
+    newest = int(ts.max())
+    if newest > now + _AHEAD:
+        newest = int(ts[ts <= now + _AHEAD].max(initial=-1))
+    definitions.newest = max(definitions.newest, newest)
 
 
 def _when(columns: Columns, payload_ts: int, now: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -338,45 +360,44 @@ def _blocks(
     place: NDArray[np.intp],
     ts: NDArray[np.int64],
     value: NDArray[np.float64],
-    quality: NDArray[np.uint8],
+    quality: NDArray[np.uint8] | None,
 ) -> list[Block]:
-    """Readings by time; neighbours in time that hold the same metrics share a block."""
-    if len(ts) == 1 or bool((ts == ts[0]).all()):
-        if len(np.unique(place)) == len(place):
-            return [_frame(definitions, place, ts[:1], value[None, :], quality[None, :])]
-        return [_frame(definitions, place[at], ts[:1], value[None, at], quality[None, at]) for at in _distinct(place)]
+    """Readings by time; neighbours in time that hold the same metrics share a block. ``quality`` None: all are good."""
+    first_ts = int(ts[0])
+    if len(ts) == 1 or (int(ts[-1]) == first_ts and bool((ts == first_ts).all())):
+        whole = slice(None)
+        turns: list[Any] = [whole] if len(set(place.tolist())) == len(place) else _distinct(place)
+        return [
+            _frame(definitions, place[at], ts[:1], value[None, at], None if quality is None else quality[None, at])
+            for at in turns
+        ]
     order = np.lexsort((place, ts))
-    place, ts, value, quality = place[order], ts[order], value[order], quality[order]
+    place, ts, value = place[order], ts[order], value[order]
+    quality = None if quality is None else quality[order]
     starts = np.flatnonzero(np.concatenate(([True], ts[1:] != ts[:-1])))
-    ends = np.append(starts[1:], len(ts))
+    bounds = [*starts.tolist(), len(ts)]
+    places = place.tolist()
     found: list[Block] = []
     first = 0
-    while first < len(starts):
-        here = place[starts[first] : ends[first]]
-        width = len(here)
+    while first < len(bounds) - 1:
+        here = places[bounds[first] : bounds[first + 1]]
         last = first + 1
-        while (
-            last < len(starts)
-            and ends[last] - starts[last] == width
-            and np.array_equal(place[starts[last] : ends[last]], here)
-        ):
+        while last < len(bounds) - 1 and places[bounds[last] : bounds[last + 1]] == here:
             last += 1
-        begin, end = int(starts[first]), int(ends[last - 1])
-        shape = (last - first, width)
-        times = ts[starts[first:last]]
-        if len(np.unique(here)) == width:
-            values, qualities = value[begin:end].reshape(shape), quality[begin:end].reshape(shape)
-            found.append(_frame(definitions, here, times, values, qualities))
-        else:
-            values, qualities = value[begin:end].reshape(shape), quality[begin:end].reshape(shape)
-            found.extend(
-                _frame(definitions, here[at], times, values[:, at], qualities[:, at]) for at in _distinct(here)
+        begin, end = bounds[first], bounds[last]
+        shape = (last - first, len(here))
+        times, values = ts[starts[first:last]], value[begin:end].reshape(shape)
+        grades = None if quality is None else quality[begin:end].reshape(shape)
+        columns = place[begin : begin + len(here)]
+        for at in [slice(None)] if len(set(here)) == len(here) else _distinct(columns):
+            found.append(
+                _frame(definitions, columns[at], times, values[:, at], None if grades is None else grades[:, at])
             )
         first = last
     return found
 
 
-def _distinct(place: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+def _distinct(place: NDArray[np.intp]) -> list[Any]:
     """Positions in rounds of which none holds a metric twice."""
     order = np.argsort(place, kind="stable")
     sorted_place = place[order]
@@ -391,26 +412,24 @@ def _frame(
     place: NDArray[np.intp],
     ts: NDArray[np.int64],
     value: NDArray[np.float64],
-    quality: NDArray[np.uint8],
+    quality: NDArray[np.uint8] | None,
 ) -> Block:
     n, points, units = len(definitions), definitions.points, definitions.units
     k, m = value.shape
-    plain: NDArray[np.uint8] | None = quality if bool((quality != q.GOOD).any()) else None
-    if m == n and bool((place == np.arange(n)).all()):
-        return Block(points, ts, value, plain, None, units)
-    if m * _WIDE >= n:
-        present = np.zeros((k, n), np.bool_)
-        present[:, place] = True
+    if m * _WIDE >= n and (k == 1 or m == n):
         wide = np.zeros((k, n))
         wide[:, place] = value
-        grades = None
-        if plain is not None:
+        present = grades = None
+        if m < n:
+            present = np.zeros((k, n), np.bool_)
+            present[:, place] = True
+        if quality is not None:
             grades = np.full((k, n), q.GOOD, np.uint8)
-            grades[:, place] = plain
+            grades[:, place] = quality
         return Block(points, ts, wide, grades, present, units)
     chosen = place.tolist()
     names = tuple([points[i] for i in chosen])
-    return Block(names, ts, value, plain, None, None if units is None else tuple([units[i] for i in chosen]))
+    return Block(names, ts, value, quality, None, None if units is None else tuple([units[i] for i in chosen]))
 
 
 def stale_marks(definitions: Definitions, at: int, now: int, rows: NDArray[np.intp] | None = None) -> list[Block]:

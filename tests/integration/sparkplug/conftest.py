@@ -12,7 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from formats.sparkplug.decode import SparkplugPayload, decode_payload
 from ingest.session import MqttSettings
-from tests.integration.ingest.conftest import system as system  # the fixture
+from tests.integration.ingest.conftest import ingest_template as ingest_template  # fixtures of the ingest tests
+from tests.integration.ingest.conftest import system as system
 from tests.unit.sparkplug.edge import EdgeNode, Sent
 
 
@@ -35,11 +36,13 @@ class LiveNode:
         self._client.loop_start()
 
     def _on_command(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
-        command = decode_payload(message.payload)
+        command = decode_payload(bytes(message.payload))
         assert isinstance(command, SparkplugPayload)
         if command.metrics.name == [b"Node Control/Rebirth"] and command.metrics.whole[0]:
             self.rebirths += 1
-            self.birth()
+            with self._lock:
+                for topic, payload in self.births(self.node):  # not waited for: this is the client's own thread
+                    client.publish(topic, payload, qos=0)
 
     def birth(self) -> None:
         with self._lock:

@@ -400,6 +400,21 @@ class TestHostileNodes:
         assert [r.name for r in hosting.take()] == ["good"]
         assert hosting.reasons == ["bad-name"]
 
+    def test_a_node_cannot_speak_for_a_living_device_of_another(self) -> None:
+        hosting, _ = online()
+        evil = EdgeNode(node="evil")
+        hosting.take()
+        hosting.send(evil.nbirth(T0), evil.dbirth("press", T0, [speed(666.0)]))
+        assert (hosting.take(), hosting.reasons) == ([], ["equipment-taken"])
+
+    def test_a_device_may_move_to_another_node_once_it_is_dead_where_it_was(self) -> None:
+        hosting, node = online()
+        other = EdgeNode(node="line2")
+        hosting.send(node.ddeath("press", T0 + SECOND), other.nbirth(T0 + SECOND))
+        hosting.take()
+        hosting.send(other.dbirth("press", T0 + SECOND, [speed(2.0)]))
+        assert [r.value for r in hosting.take()] == [2.0]
+
     def test_invented_nodes_do_not_shut_out_real_ones(self) -> None:
         hosting = Hosting(SparkplugSettings(nodes_per_group=10))
         for k in range(100):
