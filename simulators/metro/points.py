@@ -27,9 +27,12 @@ def _temperature(component: str, name: str, text: str, high: float = 200.0, lag:
     return Channel(spec, sigma=0.2, lag_s=lag, low=-50.0, high=high, drawable=True, error=10.0)
 
 
-def _pressure(component: str, name: str, text: str, high: float, decimals: int = 2) -> Channel:
+def _pressure(
+    component: str, name: str, text: str, high: float, decimals: int = 2, *, ambiguous: bool = False
+) -> Channel:
     spec = PointSpec(f"{component}.{name}", component, "bar", text, decimals)
-    return Channel(spec, sigma=0.001 * high, low=0.0, high=high, drawable=True, error=0.08 * high)
+    error = 0.08 * high
+    return Channel(spec, sigma=0.001 * high, low=0.0, high=high, drawable=True, error=error, ambiguous=ambiguous)
 
 
 def _plain(
@@ -75,7 +78,7 @@ def _car(car: int) -> list[Channel]:
         ]
     channels += [
         _temperature(f"car{car}.hvac", "interior_temperature", "air temperature in the saloon", 60.0, 30.0),
-        _pressure(f"car{car}.hvac", "suction_pressure", "refrigerant suction pressure, gauge", 16.0),
+        _pressure(f"car{car}.hvac", "suction_pressure", "refrigerant suction pressure, gauge", 16.0, ambiguous=True),
         _plain(f"car{car}.hvac", "duty", "%", "share of full cooling (or heating) power", 1),
         _plain(
             f"car{car}.doors", "peak_current", "A", "peak current of the last closing, mean of the doors used", 2, 0.01
