@@ -8,6 +8,8 @@ Pure. The rules, to the letter:
   the fault's kind (machine or instrument), and its component is the fault's own. For a machine fault the component may
   also be one that the failure mode itself disturbs (``shows_on`` of the simulator's table: clogged filter → low header
   pressure): such an alarm is no mistake, but it does not count as finding the fault either.
+  Past a machine fault's stated limit that component has failed, its instruments with it: what is said of it then, of
+  whatever concern, is explained too, and finds nothing.
 * A fault is *found* if such an alarm on its own component is announced at or after the onset and before its stated
   limit; *late* if the first one comes after the limit; else it is missed.
 * An announced alarm that no fault explains is *wrong_component* if some fault of the same equipment had begun by then
@@ -106,6 +108,8 @@ def judge(faults: Sequence[KnownFault], alarms: Sequence[Announced]) -> Verdict:
 
 
 def _explains(fault: KnownFault, alarm: Announced) -> bool:
+    if fault.kind == "machine" and alarm.component == fault.component and alarm.at >= fault.limit_at:
+        return True
     if alarm.concern != fault.kind:
         return False
     return alarm.component == fault.component or (fault.kind == "machine" and alarm.component in fault.shows_on)
