@@ -257,6 +257,9 @@ def _described(
             *notes,
             "The broker is not running now: `servitize up --detach` starts it, and then the password holds.",
         )
+    able = state.get("broker", {}).get("capabilities", {})
+    if able and not able.get("per_device_topics", True):
+        notes = (*notes, *able.get("notes", [])[:1])
     return NewDevice(
         tenant=tenant,
         equipment=equipment,

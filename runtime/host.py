@@ -130,8 +130,10 @@ def start_detached(data: DataDirectory, settings: Settings) -> None:
 def _show_log(log: Path, position: int) -> int:
     with open(log, errors="replace") as file:
         file.seek(position)
+        refused = False
         for line in file.read().splitlines():
-            if line.startswith(("✓", "✗", "servitize:", "  →")):
+            refused = refused or line.startswith("servitize:")
+            if refused or line.startswith(("✓", "✗")):
                 say(line)
         return file.tell()
 

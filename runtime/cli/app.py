@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from runtime.cli import deadletter, demo, device, instance, keys, profile, registry, replay, types
+from runtime.cli import backup, deadletter, demo, device, instance, keys, profile, registry, replay, types
 
 app = typer.Typer(
     name="servitize",
@@ -35,3 +35,5 @@ app.add_typer(deadletter.app, name="deadletter")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
 app.command()(instance.migrate)
+app.command()(backup.backup)
+app.command()(backup.restore)
