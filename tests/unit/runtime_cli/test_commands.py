@@ -33,7 +33,7 @@ def leaves() -> Iterator[tuple[str, str]]:
 
 
 def test_every_promised_command_is_there() -> None:
-    assert {name for name, _ in leaves()} == EXPECTED
+    assert {name for name, _ in leaves()} >= EXPECTED
 
 
 @pytest.mark.parametrize(("name", "text"), list(leaves()), ids=[name for name, _ in leaves()])
