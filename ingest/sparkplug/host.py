@@ -297,6 +297,7 @@ class SparkplugHost:
         elif late:
             self._want_rebirth(node)  # a birth or death out of its turn: only births can say what holds now
         if node.out_of_touch:
+            self._close_gap(node, held.received_at, out)
             node.resume_at(seq)
             out.counts["sparkplug.sequence_restarts"] += 1
             self._want_rebirth(node)

@@ -40,7 +40,8 @@ class Definitions:
     """n metrics of one birth. ``points``: the names they go on under; ``ignored``: the profile wants none of it.
 
     ``last`` NaN where no value is known; ``marked`` µs of the last stale mark, -1 where the value is fresh.
-    ``floating``: its type is Float or Double, and it is not ignored. ``newest`` µs: the newest time that any of them came with.
+    ``floating``: its type is Float or Double, and it is not ignored. ``newest`` µs: the newest time that any of them
+    came with.
     """
 
     names: list[str]

@@ -117,7 +117,8 @@ class Node:
         return self._behind >= LOST_TOUCH
 
     def resume_at(self, seq: int) -> None:
-        """Count from what the node says, since it does not count on from its birth."""
+        """Count from what the node says, since it does not count on from its birth. Nothing waits any more."""
+        assert not self.waiting
         self.expected = (seq + 1) % CYCLE
         self._seen = 1
         self._behind = 0

@@ -338,6 +338,18 @@ class TestSequence:
         assert len(hosting.take()) == 599
         assert 1 <= len(hosting.rebirths) <= 8
 
+    def test_what_waits_is_taken_before_a_node_is_followed_to_where_it_counts(self) -> None:
+        hosting, node = online()
+        hosting.take()
+        node.seq = 20
+        hosting.send(node.ddata("press", T0, [by_alias(1, 20.0)]))
+        for k in range(20):
+            node.seq = 1
+            hosting.send(node.ddata("press", T0 + 1 + k, [by_alias(1, 1.0)]))
+        node.seq = 2
+        hosting.send(node.ddata("press", T0 + SECOND, [by_alias(1, 2.0)])).wait(60 * SECOND)
+        assert {r.value for r in hosting.take()} == {20.0, 1.0, 2.0}
+
     def test_what_waits_is_bounded(self) -> None:
         hosting, node = online(settings=SparkplugSettings(reorder_messages=5))
         hosting.take()
