@@ -93,13 +93,10 @@ class Decoded:
     @property
     def readings(self) -> int:
         """Readings that were sent: good, refused or text."""
-        return (
-            sum(len(b) for b in self.blocks)
-            + sum(r.readings for r in self.refusals)
-            + len(self.texts)
-            + len(self.events)
-            + self.ignored
-        )
+        blocks = self.blocks
+        count = len(self.texts) + len(self.events) + self.ignored
+        count += len(blocks[0]) if len(blocks) == 1 else sum(len(block) for block in blocks)
+        return count + sum(refusal.readings for refusal in self.refusals) if self.refusals else count
 
 
 def shown(value: Any, limit: int = 60) -> str:

@@ -11,6 +11,7 @@ respect takes the other way, value by value, where each bad one is refused by it
 from __future__ import annotations
 
 import re
+from array import array
 from typing import Any, Final
 
 import numpy as np
@@ -71,6 +72,8 @@ def _fast(message: Any, payload: bytes, limits: DecodeLimits) -> Decoded | None:
     """One frame, or a list or columns, of plain numbers with plain times; None for everything else."""
     if b"\\" in payload:  # an escaped colon would upset the count below
         return None
+    if type(message) is dict and type(message.get("ts")) is not list:
+        return _one_frame(message, payload, limits)
     frames = message if type(message) is list else [message]
     expected, total, decoded = 0, 0, Decoded()
     rows: list[list[Any]] = []
@@ -116,6 +119,29 @@ def _fast(message: Any, payload: bytes, limits: DecodeLimits) -> Decoded | None:
         if payload.count(b":") != expected:
             return None
     return decoded if decoded.blocks else None
+
+
+def _one_frame(frame: dict[str, Any], payload: bytes, limits: DecodeLimits) -> Decoded | None:
+    """What nearly every message is."""
+    values, ts = frame.get("values"), frame.get("ts")
+    if type(values) is not dict or not 0 < len(values) <= limits.max_values or not frame.keys() <= _FRAME_KEYS:
+        return None
+    decoded = Decoded()
+    if "seq" in frame and not _sequence(frame["seq"], decoded):
+        return None
+    try:
+        moment = timestamps.parse(ts)
+        # twice as fast as numpy, which would have to find the common type first; refuses whatever is no number
+        numbers = array("d", values.values())
+    except (ValueError, TypeError, OverflowError):
+        return None
+    expected = len(frame) + len(values)
+    if type(ts) is str:
+        expected += ts.count(":")
+    if payload.count(b":") != expected and payload.count(b":") != expected + sum(name.count(":") for name in values):
+        return None
+    decoded.blocks.append(Block(tuple(values), np.array([moment], np.int64), np.frombuffer(numbers).reshape(1, -1)))
+    return decoded
 
 
 def _finish(names: tuple[str, ...], times: list[int], rows: list[list[Any]], decoded: Decoded) -> bool:

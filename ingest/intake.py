@@ -384,7 +384,11 @@ class Intake:
     def _gaps(self, decoded: Decoded, entry: EquipmentEntry, received_at: int) -> None:
         if not decoded.sequences:
             return
-        ts = max((int(block.ts.max()) for block in decoded.blocks), default=received_at)
+        blocks = decoded.blocks
+        if len(blocks) == 1 and len(blocks[0].ts) == 1:
+            ts = int(blocks[0].ts[0])
+        else:
+            ts = max((int(block.ts.max()) for block in blocks), default=received_at)
         for number in decoded.sequences:
             gap = self._sequences.see(entry.id, number, ts)
             if gap is not None:
