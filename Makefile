@@ -10,6 +10,7 @@ ROOMS := core formats ingest models storage rendering stream_processors services
 TESTS := $(wildcard tests/unit tests/judges tests/integration tests/faults tests/e2e)
 SECONDS ?=
 PYTEST_ARGS ?=
+BENCH ?=
 
 # Same versions on every platform and Python; no address in a lock, so any index serves it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -53,8 +54,8 @@ lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the new
 	$(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/build.lock
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.lock
 
-bench: .venv/READY ## measure; prints figures, asserts nothing about time
-	@$(BIN)/python -m pytest tests/benchmarks -s -q $(PYTEST_ARGS)
+bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--seconds 20 --only sustained")
+	@$(BIN)/python -m tests.benchmarks.whole $(BENCH)
 
 faults: .venv/READY ## kill processes and take services away, and count what is lost (nothing may be)
 	@$(BIN)/python -m pytest tests/faults -m faults $(PYTEST_ARGS)
