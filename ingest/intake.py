@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -26,8 +26,9 @@ from ingest.coalesce import Coalescer
 from ingest.limits import IngestLimits, RateLimiter, TokenBucket
 from ingest.registry_cache import Naming, RegistryCache
 from ingest.routes import MAX_ROUTES, Kind, Route, Router
-from ingest.sequences import Mark, SequenceTracker
+from ingest.sequences import SequenceTracker
 from ingest.session import Inbound
+from ingest.sink import Resumed
 from ingest.translated import Translated
 
 log = structlog.get_logger(__name__)
@@ -63,9 +64,10 @@ class Intake:
         self.totals: Counter[str] = Counter()
         self.adopt(snapshot)
 
-    def resume(self, sequences: Mapping[int, Mark]) -> None:
-        """Go on with what was committed of the devices' numbering."""
-        self._sequences.resume(sequences)
+    def resume(self, known: Resumed) -> None:
+        """Go on with what was committed of the devices' numbering and of the publishers' clocks."""
+        self._sequences.resume(known.sequences)
+        self._clocks.update(known.clocks)
 
     def adopt(self, snapshot: RegistrySnapshot) -> None:
         """Name by this registry from now on."""

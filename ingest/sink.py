@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.registry import RegistrySnapshot
@@ -14,15 +15,21 @@ Durable = Callable[[Sequence[Handle]], None]
 """Called once the records of these messages are stored for good; from any thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where what is durable had come: each device's numbering, each tenant's timeline (µs of its last tick)."""
+
+    sequences: Mapping[int, Mark] = field(default_factory=dict)
+    clocks: Mapping[int, int] = field(default_factory=dict)
+
+
 class Sink(Protocol):
     """Takes records in order. All but :meth:`abandon` is called from one thread, ingest's core thread."""
 
-    def start(
-        self, registry: RegistrySnapshot, durable: Durable, failed: Callable[[BaseException], None]
-    ) -> Mapping[int, Mark]:
+    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Callable[[BaseException], None]) -> Resumed:
         """Make ready, which may take as long as a recovery. ``failed`` is called when the sink can never go on.
 
-        Gives how far each device's numbering had come in what is durable (``StreamRecord.sequences``)."""
+        Gives where what is durable had come, so that a restart takes no value for another time or gap."""
         ...
 
     def submit(self, record: StreamRecord, handles: Sequence[Handle]) -> None:

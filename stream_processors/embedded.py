@@ -30,8 +30,8 @@ from core.registry import RegistrySnapshot
 from core.telemetry import DeadLetter, StreamRecord, TelemetryBatch
 from core.time import isoformat
 from ingest.ledger import Handle
-from ingest.sink import Durable
-from stream_processors.checkpoint import Basis, Packer, Sequences, unpack
+from ingest.sink import Durable, Resumed
+from stream_processors.checkpoint import Basis, Packer, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,9 @@ _ATTEMPTS_BEFORE_QUARANTINE: Final = 5
 
 class ProcessorLike(Protocol):
     """What the host needs of :class:`stream_processors.pipeline.processor.Processor`."""
+
+    ticks: dict[int, int]
+    """The last tick of each tenant's timeline."""
 
     def step(self, record: StreamRecord) -> Outcome: ...
 
@@ -119,7 +122,7 @@ class EmbeddedSink:
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Any) -> Sequences:
+    def start(self, registry: RegistrySnapshot, durable: Durable, failed: Any) -> Resumed:
         """Take the stream and recover. Waits while the database is away."""
         self._durable: Durable = durable
         self._failed = failed
@@ -138,7 +141,7 @@ class EmbeddedSink:
             seconds=round(time.monotonic() - began, 2),
         )
         self._thread.start()
-        return dict(self._sequences)
+        return Resumed(dict(self._sequences), dict(self._processor.ticks))
 
     def _acquire(self) -> StreamPosition:
         delay = 0.2

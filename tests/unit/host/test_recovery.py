@@ -69,7 +69,7 @@ class Life:
     def __init__(self, table: Table, registry: RegistrySnapshot) -> None:
         self.table, self.registry = table, registry
         self.sink = EmbeddedSink(TableWriter(table), Processor, BinaryRecordCodec(), snapshot_seconds=3600)
-        self.sequences = self.sink.start(registry, lambda handles: None, lambda error: None)
+        self.resumed = self.sink.start(registry, lambda handles: None, lambda error: None)
 
     def __call__(self, readings: Sequence[Reading], *, sequences: Mapping[int, tuple[int, int]] | None = None) -> None:
         self.give(replace(record(self.registry, readings), sequences=sequences or {}))
@@ -156,7 +156,7 @@ def test_the_numbering_of_devices_outlives_a_crash() -> None:
     life([(1, "pressure", 0.0, 5.0)], sequences={1: (7, 70), 2: (1, 10)})
     life([(1, "pressure", 1.0, 5.0)], sequences={1: (8, 80)})
     life.crash()
-    assert Life(table, registry).sequences == {1: (8, 80), 2: (1, 10)}
+    assert Life(table, registry).resumed.sequences == {1: (8, 80), 2: (1, 10)}
 
 
 def test_a_snapshot_of_before_checkpoints_is_read() -> None:

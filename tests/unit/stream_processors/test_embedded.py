@@ -35,6 +35,7 @@ class Adder:
 
     def __init__(self, registry: RegistrySnapshot) -> None:
         self.sum = 0.0
+        self.ticks: dict[int, int] = {}
         self.registries = [registry.version]
 
     def step(self, record: StreamRecord) -> Outcome:
