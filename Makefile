@@ -10,6 +10,7 @@ ROOMS := core formats ingest models storage rendering stream_processors services
 TESTS := $(wildcard tests/unit tests/judges tests/integration tests/faults tests/e2e)
 SECONDS ?=
 PYTEST_ARGS ?=
+FAULTS ?=
 BENCH ?=
 
 # Same versions on every platform and Python; no address in a lock, so any index serves it.
@@ -57,8 +58,8 @@ lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the new
 bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--seconds 20 --only sustained")
 	@$(BIN)/python -m tests.benchmarks.whole $(BENCH)
 
-faults: .venv/READY ## kill processes and take services away, and count what is lost (nothing may be)
-	@$(BIN)/python -m pytest tests/faults -m faults $(PYTEST_ARGS)
+faults: .venv/READY ## kill processes and take services away, and count what is lost (FAULTS="--only kills --scale 0.1")
+	@$(BIN)/python -m tests.faults.run $(FAULTS)
 
 clean: ## remove .venv and caches; never data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

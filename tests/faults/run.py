@@ -1,0 +1,124 @@
+"""``make faults``: every scenario at full size, ``build/faults.json`` and docs/reference/reliability.md out of it.
+
+python -m tests.faults.run [--seed N] [--scale X] [--only NAME,NAME] [--host embedded] [--no-docs]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.faults.host import REPOSITORY, EmbeddedHost
+from tests.faults.report import write_document
+from tests.faults.scenarios import ALL, WITH_IOTCORE, Stage
+from tests.faults.verdict import Result
+
+REPORT = REPOSITORY / "build" / "faults.json"
+DISK = "database-disk-full"
+DISK_SIZE = "1200m"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where nothing was lost that may not be, and everything else agreed."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--scale", type=float, default=1.0, help="amounts and absences are multiplied by it")
+    parser.add_argument("--only", default="", help="names, with commas; NAME@iotcore for the other broker")
+    parser.add_argument("--host", choices=["embedded"], default="embedded")
+    parser.add_argument("--no-docs", action="store_true", help="write build/faults.json only")
+    chosen = parser.parse_args(arguments)
+    every = [*((name, "mosquitto") for name in ALL), *((name, "iotcore") for name in WITH_IOTCORE)]
+    wanted = {tuple((name + "@mosquitto").split("@")[:2]) for name in chosen.only.split(",") if name}
+    if unknown := wanted - set(every):
+        parser.error(f"unknown: {', '.join('@'.join(pair) for pair in sorted(unknown))}; known: {', '.join(ALL)}")
+    plan = [pair for pair in every if not wanted or pair in wanted]
+    print(f"seed {chosen.seed}, scale {chosen.scale:g}: {len(plan)} scenarios", flush=True)
+    results: list[Result] = []
+    skipped: dict[str, str] = {}
+    for broker in ("mosquitto", "iotcore"):
+        names = [name for name, which in plan if which == broker and name != DISK]
+        if names:
+            with EmbeddedHost(broker=broker) as host:
+                results += [_play(name, Stage(host, chosen.seed, chosen.scale)) for name in names]
+    if (DISK, "mosquitto") in plan:
+        try:
+            with disk_stage(chosen.seed, chosen.scale) as stage:
+                results.append(_play(DISK, stage))
+        except NoSmallDiskError as error:
+            skipped[DISK] = str(error)
+            print(f"{DISK:<26} skipped: {error}", flush=True)
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps([result.as_document() for result in results], indent=1) + "\n")
+    if not chosen.no_docs:
+        write_document(results, skipped, chosen.seed, chosen.scale, _machine())
+    failed = [result for result in results if not result.passed]
+    print(f"{len(results) - len(failed)} of {len(results)} as they must be; {REPORT.relative_to(REPOSITORY)}")
+    return 1 if failed else 0
+
+
+def _play(name: str, stage: Stage) -> Result:
+    began = time.monotonic()
+    try:
+        result = ALL[name](stage)
+    except Exception as error:
+        traceback.print_exc()
+        print(stage.host.log(), flush=True)
+        label = (
+            stage.host.name if stage.host.broker_name == "mosquitto" else f"{stage.host.name}-{stage.host.broker_name}"
+        )
+        result = Result(name, label, 0, 0, 0, 0, 0, 0.0, seed=stage.seed, problems=[f"{type(error).__name__}: {error}"])
+    print(
+        f"{result.scenario:<26} {result.host:<17} {result.published:>9} published {result.stored:>9} stored"
+        f" {result.lost:>6} lost {result.detected:>6} detected {result.duplicated:>3} doubled"
+        f"  recovered {result.recovery_s:6.2f} s  {'ok' if result.passed else 'WRONG'}"
+        f"  ({time.monotonic() - began:.0f} s)",
+        flush=True,
+    )
+    for problem in result.problems:
+        print(f"    {problem}", flush=True)
+    return result
+
+
+class NoSmallDiskError(RuntimeError):
+    """Why there is no disk to fill here."""
+
+
+@contextlib.contextmanager
+def disk_stage(seed: int, scale: float) -> Iterator[Stage]:
+    """A host on a file system of its own, small enough to be filled (root may mount one, on Linux)."""
+    if os.geteuid() != 0 or sys.platform != "linux":
+        raise NoSmallDiskError("only root on Linux may mount a small file system")
+    place = Path(tempfile.mkdtemp(prefix="servitize-disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE},mode=755", "tmpfs", str(place)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode != 0:
+        place.rmdir()
+        raise NoSmallDiskError(f"mounting a small file system is refused here: {mounted.stderr.strip()}")
+    try:
+        # little WAL kept ahead, so that the disk is full when it is full
+        settings = {"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_recycle": "off", "checkpoint_timeout": "30s"}
+        with EmbeddedHost(root=place / "data", settings=settings) as host:
+            yield Stage(host, seed, scale)
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=False)
+        place.rmdir()
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
