@@ -25,5 +25,8 @@ CREATE DATABASE {database} OWNER {owner} TEMPLATE {template}
 -- name: drop_database
 DROP DATABASE IF EXISTS {database} WITH (FORCE)
 
+-- name: rename_database
+ALTER DATABASE {database} RENAME TO {new_name}
+
 -- name: server_version
 SHOW server_version

@@ -215,6 +215,13 @@ class LocalPostgres:
         with self._admin() as connection:
             connection.execute(self._compose("drop_database", database=name))
 
+    def replace_database(self, name: str, *, by: str, keep_as: str) -> None:
+        """Put database ``by`` in the place of ``name``, which is then called ``keep_as``; both or neither. Nobody may
+        be connected."""
+        with self._admin() as connection, connection.transaction():
+            connection.execute(self._compose("rename_database", database=name, new_name=keep_as))
+            connection.execute(self._compose("rename_database", database=by, new_name=name))
+
     def _admin(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
         if self.external_url is not None:
             return psycopg.connect(self.external_url, autocommit=True, connect_timeout=10)
