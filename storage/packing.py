@@ -5,6 +5,7 @@ All columns are parallel numpy arrays; times go in and come out as microseconds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -126,6 +127,15 @@ class TimeArray(_Array):
         return super().of(values - PG_EPOCH)
 
 
+class ByteaArray(_Array):
+    """``bytea[]``. As a list the driver would write each byte as two letters, and the server read them back."""
+
+    @classmethod
+    def of_bytes(cls, values: Sequence[bytes]) -> ByteaArray:
+        header = np.array([1, 0, 17, len(values), 1], ">i4").tobytes()
+        return cls(header + b"".join(part for value in values for part in (len(value).to_bytes(4, "big"), value)))
+
+
 class _ArrayDumper(Dumper):
     format = Format.BINARY
 
@@ -139,7 +149,13 @@ def _dumper(array_oid: int) -> type[_ArrayDumper]:
 
 def register(connection: psycopg.Connection[Any]) -> None:
     """Let ``connection`` take the arrays above as parameters."""
-    for kind, oid in ((Int2Array, 1005), (Int4Array, 1007), (Float8Array, 1022), (TimeArray, 1185)):
+    for kind, oid in (
+        (Int2Array, 1005),
+        (Int4Array, 1007),
+        (Float8Array, 1022),
+        (TimeArray, 1185),
+        (ByteaArray, 1001),
+    ):
         connection.adapters.register_dumper(kind, _dumper(oid))
 
 

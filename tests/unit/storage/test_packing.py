@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from storage.packing import COPY_HEADER, COPY_TRAILER, PG_EPOCH, Int4Array, Rows, TimeArray, pack, unpack
+from storage.packing import COPY_HEADER, COPY_TRAILER, PG_EPOCH, ByteaArray, Int4Array, Rows, TimeArray, pack, unpack
 
 
 def some() -> Rows:
@@ -39,3 +39,8 @@ def test_nothing_is_unpacked_from_an_empty_copy() -> None:
 def test_arrays_carry_their_header() -> None:
     assert Int4Array.of(np.array([7], np.int32)) == struct.pack(">iiiiiii", 1, 0, 23, 1, 1, 4, 7)
     assert TimeArray.of(np.array([PG_EPOCH + 1]))[-8:] == struct.pack(">q", 1)
+
+
+def test_bytes_of_any_kind_go_as_they_are() -> None:
+    data = ByteaArray.of_bytes([b"\0{,}", b""])
+    assert data == struct.pack(">iiiii", 1, 0, 17, 2, 1) + struct.pack(">i", 4) + b"\0{,}" + struct.pack(">i", 0)
