@@ -32,7 +32,7 @@ from storage import effects
 from storage.errors import is_outage, translate
 from storage.latest import LatestCache
 from storage.merge import gather, merge
-from storage.packing import COPY_HEADER, COPY_TRAILER, Rows, array_parameters, pack, register, unpack
+from storage.packing import COPY_HEADER, COPY_TRAILER, ByteaArray, Rows, array_parameters, pack, register, unpack
 from storage.partitions import CoveredTime
 from storage.queries import load
 
@@ -265,7 +265,10 @@ class Writer:
         records = [(u.offset, u.journal) for u in units if u.journal is not None and u.offset > kept_after]
         if records:
             self._queries.write_journal(
-                connection, stream=self._stream, offsets=[o for o, _ in records], records=[r for _, r in records]
+                connection,
+                stream=self._stream,
+                offsets=[offset for offset, _ in records],
+                records=ByteaArray.of_bytes([record for _, record in records]),
             )
         if snapshot is not None:
             self._queries.write_snapshot(
