@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", choices=["embedded"], default="embedded")
     parser.add_argument("--no-docs", action="store_true", help="write build/faults.json only")
     chosen = parser.parse_args(arguments)
+    # whoever starts us in the background has interrupts ignored, and children would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # what was started is ended then, too
     every = [*((name, "mosquitto") for name in ALL), *((name, "iotcore") for name in WITH_IOTCORE)]
     wanted = {tuple((name + "@mosquitto").split("@")[:2]) for name in chosen.only.split(",") if name}
     if unknown := wanted - set(every):

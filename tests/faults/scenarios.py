@@ -96,7 +96,7 @@ class Stage:
             load.release()
             load.finish()
             wanted = len({frame for frame in load.acknowledged_frames() if run.taken(*frame)}) * FRAME
-            backlog = wait_until_stored(host, run, load, wanted, _keep_alive(host))
+            backlog = wait_until_stored(host, load, wanted, _keep_alive(host), patience=8 if may_lose else 25)
             result = judge(name, host, run, load, watch, may_lose=may_lose, faults=faults, backlog_s=backlog)
             after(host, result.problems)
             return result
@@ -122,17 +122,21 @@ def _keep_alive(host: Host, *, wait: bool = False) -> Callable[[], None]:
 
 def kills(stage: Stage) -> Result:
     """Ten kills of ingest and three of the database while a million readings are published."""
-    rate = 15_000.0
+    times = (10, 3) if stage.scale >= 0.05 else (3, 1)
 
     def hurt(play: Play) -> None:
-        targets = [play.host.ingest] * 10 + [play.host.database] * 3
+        targets = [play.host.ingest] * times[0] + [play.host.database] * times[1]
         play.rng.shuffle(targets)
         for place, part in enumerate(targets):
             play.load.reached((place + play.rng.uniform(0.2, 1.0)) / (len(targets) + 1))
             play.strike(part, KILL)
 
     return stage.play(
-        "kills", stage.run(1_000_000), hurt, rate=rate, faults="ingest killed 10 times, database 3 times (SIGKILL)"
+        "kills",
+        stage.run(1_000_000),
+        hurt,
+        rate=15_000,
+        faults=f"ingest killed {times[0]} times, database {times[1]} times (SIGKILL)",
     )
 
 

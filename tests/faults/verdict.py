@@ -98,9 +98,9 @@ class Watch:
                 self._stop.wait(0.05)
 
 
-def wait_until_stored(host: Host, run: Run, load: Load, wanted: int, keep_alive: Callable[[], None]) -> float:
-    """Until the tables hold ``wanted`` readings of devices and the stream rests, or nothing moves for a while; seconds
-    since the last acknowledgement."""
+def wait_until_stored(host: Host, load: Load, wanted: int, keep_alive: Callable[[], None], *, patience: float) -> float:
+    """Until ``wanted`` readings of devices have come to the tables and the stream rests, or nothing moves for
+    ``patience`` seconds; seconds that it took since the last acknowledgement."""
     last: tuple[int, int] = (-1, -1)
     since = time.monotonic()
     reached = load.ended
@@ -119,7 +119,7 @@ def wait_until_stored(host: Host, run: Run, load: Load, wanted: int, keep_alive:
             last, since = now, time.monotonic()
             reached = time.monotonic()
         quiet = time.monotonic() - since
-        if quiet > (3 if last[0] >= wanted else 25):
+        if quiet > (2 if last[0] >= wanted else patience):
             return max(0.0, reached - load.ended)
         time.sleep(0.1)
 
