@@ -264,7 +264,7 @@ def installed(equipment: int, lateness: int) -> Iterator[Installation]:
             tenant = admin.create_tenant(connection, TENANT, "Benchmark")
             for number in range(equipment):
                 admin.create_equipment(connection, tenant, load.key(number), rig)
-            connection.execute("ANALYZE")
+            connection.execute("ANALYZE servitize.equipment, servitize.component, servitize.point")
         keys.append(bootstrap.ensure_api_key(data, endpoints, TENANT))
 
     data = DataDirectory(root / "data", service_account(environment))
