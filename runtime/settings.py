@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import InvalidInputError
 from runtime.local.mosquitto import TlsFiles
+from stream_processors.heartbeat import check as check_heartbeat
 
 LOOPBACK = "127.0.0.1"
 
@@ -89,6 +90,8 @@ def choose_settings(
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Settings from options, which win over the environment; checked."""
+    if heartbeat := environ.get("SERVITIZE_HEARTBEAT_URL"):
+        check_heartbeat(heartbeat, _seconds(environ.get("SERVITIZE_HEARTBEAT_SECONDS") or "60"))
     certificate = certificate or _path(environ.get("SERVITIZE_TLS_CERT"))
     key = key or _path(environ.get("SERVITIZE_TLS_KEY"))
     if (certificate is None) != (key is None):
@@ -100,6 +103,15 @@ def choose_settings(
         tls=None if certificate is None or key is None else TlsFiles(certificate, key),
         insecure=insecure or environ.get("SERVITIZE_INSECURE_LISTEN", "") not in ("", "0"),
     ).check()
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError(
+            f"SERVITIZE_HEARTBEAT_SECONDS is {text!r}", hint="give seconds as a number, e.g. 60"
+        ) from None
 
 
 def _path(text: str | None) -> Path | None:

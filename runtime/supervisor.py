@@ -305,11 +305,15 @@ def _broker_endpoint(broker: LocalBroker) -> BrokerEndpoint:
 
 
 def _process_environment() -> dict[str, str]:
-    """What our own processes inherit: no settings but in the data directory, and numeric libraries on one thread each.
+    """What our own processes inherit: no settings but the heartbeat's (its URL may be a secret, so it stands in no file
+    and on no command line), and numeric libraries on one thread each.
 
     Two BLAS pools on two cores take each other's time for matrices of a few dozen columns.
     """
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "PYTHONPATH", "VIRTUAL_ENV")
+    kept = (
+        *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "PYTHONPATH", "VIRTUAL_ENV"),
+        *("SERVITIZE_HEARTBEAT_URL", "SERVITIZE_HEARTBEAT_SECONDS", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
+    )
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     search = [str(_REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]

@@ -6,6 +6,7 @@ CONFIG.json``. TERM and INT end it cleanly: no more messages, last commit, snaps
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -30,6 +31,7 @@ from models.types import from_document
 from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.embedded import STREAM, EmbeddedSink
+from stream_processors.heartbeat import Heartbeat
 from stream_processors.pipeline.processor import Processor
 
 log = structlog.get_logger(__name__)
@@ -43,7 +45,8 @@ _POLL_SECONDS: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
-    """``database`` is a login of the writer role. ``status_file``: where counters are written once a second, if given."""
+    """``database`` is a login of the writer role. ``status_file``: where counters are written once a second, if given.
+    ``heartbeat_url``: told every ``heartbeat_seconds`` as long as commits happen."""
 
     database: str
     mqtt: MqttSettings = field(default_factory=MqttSettings)
@@ -52,6 +55,8 @@ class EmbeddedConfig:
     snapshot_seconds: float = 5.0
     status_file: str | None = None
     stop_timeout: float = 10.0
+    heartbeat_url: str | None = field(default=None, repr=False)
+    heartbeat_seconds: float = 60.0
     sparkplug: SparkplugSettings = field(default_factory=SparkplugSettings)
 
 
@@ -90,13 +95,26 @@ def run(config: EmbeddedConfig, *, ready: Callable[[], None] | None = None) -> i
             pass
         if ready is not None and service.connected:
             ready()
-        while not stop.wait(1.0) and service.failure is None:
-            _write_status(config, service, sink)
+        with _heartbeat(config, service, sink):
+            while not stop.wait(1.0) and service.failure is None:
+                _write_status(config, service, sink)
         clean = service.stop(config.stop_timeout)
         _write_status(config, service, sink)
     if service.failure is not None:
         return FENCED if isinstance(service.failure, FencedError) else FAILED
     return STOPPED if clean else FAILED
+
+
+def _heartbeat(
+    config: EmbeddedConfig, service: IngestService, sink: EmbeddedSink
+) -> contextlib.AbstractContextManager[object]:
+    if config.heartbeat_url is None:
+        return contextlib.nullcontext()
+
+    def vital() -> tuple[int, dict[str, Any]]:
+        return sink.commits, {"readings": sink.committed_readings, "connected": service.connected}
+
+    return Heartbeat(config.heartbeat_url, config.heartbeat_seconds, vital)
 
 
 def _write_status(config: EmbeddedConfig, service: IngestService, sink: EmbeddedSink) -> None:

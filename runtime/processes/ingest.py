@@ -7,6 +7,7 @@ start takes longer.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,8 @@ def main() -> int:
         ),
         status_file=str(data.root / "run" / "ingest.json"),
         stop_timeout=STOP_SECONDS,
+        heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
+        heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
     )
     with Caretaker(dsn, _now):
         code = run(config, ready=(data.root / "run" / "ingest.ready").touch)
