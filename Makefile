@@ -17,7 +17,7 @@ BENCH ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench faults clean
+.PHONY: help venv demo test lint format proto lock bench faults fuzz clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -60,6 +60,10 @@ bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--secon
 
 faults: .venv/READY ## kill processes and take services away, and count what is lost (FAULTS="--only kills --scale 0.1")
 	@$(BIN)/python -m tests.faults.run $(FAULTS)
+
+fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes, counted to the last value
+	@SERVITIZE_FUZZ=100000 $(BIN)/python -m pytest tests/unit/sparkplug/test_fuzz.py \
+		tests/integration/ingest/test_fuzz.py -q $(PYTEST_ARGS)
 
 clean: ## remove .venv and caches; never data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="amounts and absences are multiplied by it")
     parser.add_argument("--only", default="", help="names, with commas; NAME@iotcore for the other broker")
     parser.add_argument("--host", choices=["embedded"], default="embedded")
+    parser.add_argument("--keep", action="store_true", help="of other scenarios keep what build/faults.json says")
     parser.add_argument("--no-docs", action="store_true", help="write build/faults.json only")
     chosen = parser.parse_args(arguments)
     # whoever starts us in the background has interrupts ignored, and children would inherit that
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except NoSmallDiskError as error:
             skipped[DISK] = str(error)
             print(f"{DISK:<26} skipped: {error}", flush=True)
+    if chosen.keep and REPORT.exists():
+        results = _merged(results, [Result(**row) for row in json.loads(REPORT.read_text())], every)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps([result.as_document() for result in results], indent=1) + "\n")
     if not chosen.no_docs:
@@ -68,6 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = [result for result in results if not result.passed]
     print(f"{len(results) - len(failed)} of {len(results)} as they must be; {REPORT.relative_to(REPOSITORY)}")
     return 1 if failed else 0
+
+
+def _merged(fresh: list[Result], old: list[Result], every: Sequence[tuple[str, str]]) -> list[Result]:
+    """Newer results in the place of older ones, in the order of the scenarios."""
+    by_name = {(r.scenario, "iotcore" if r.host.endswith("iotcore") else "mosquitto"): r for r in [*old, *fresh]}
+    return [by_name[pair] for pair in every if pair in by_name]
 
 
 def _play(name: str, stage: Stage) -> Result:

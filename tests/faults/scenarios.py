@@ -47,6 +47,7 @@ class Play:
         if number is not KILL or away:
             self.watch.restored()
         part.start()
+        self.watch.started()
 
     def heard_of_all(self) -> None:
         """Until something of every machine is stored: what comes before a device's first word nobody can miss."""
@@ -172,6 +173,7 @@ def power_cut(stage: Stage) -> Result:
         play.watch.restored()
         for part in (play.host.database, play.host.broker, play.host.ingest):
             part.start()
+        play.watch.started()
 
     return stage.play(
         "power-cut", stage.run(300_000), hurt, rate=10_000, may_lose=True,
@@ -250,6 +252,7 @@ def database_disk_full(stage: Stage) -> Result:
         play.watch.restored()
         ballast.unlink()
         play.host.database.start()
+        play.watch.started()
 
     return stage.play(
         "database-disk-full", stage.run(200_000), hurt, rate=8_000, faults=f"no byte of room for {max(away, 5.0):.0f} s"

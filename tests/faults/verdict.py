@@ -61,7 +61,7 @@ class Watch:
         self._dsn = dsn
         self._stop = threading.Event()
         self._moved: list[float] = []
-        self._since = 0.0
+        self._since = self._back = 0.0
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def __enter__(self) -> Watch:
@@ -74,14 +74,18 @@ class Watch:
 
     def restored(self) -> None:
         """The last fault has just happened (a kill) or ended (an absence)."""
-        self._since = time.monotonic()
+        self._since = self._back = time.monotonic()
+
+    def started(self) -> None:
+        """What was ended is running again; commits before this were of what was under way."""
+        self._back = time.monotonic()
 
     @property
     def recovery_s(self) -> float:
         """Seconds from :meth:`restored` to the next commit; 0 where nothing was to recover."""
         if not self._since:
             return 0.0
-        after = [moment for moment in self._moved if moment > self._since]
+        after = [moment for moment in self._moved if moment > self._back]
         return after[0] - self._since if after else float("inf")
 
     def _run(self) -> None:
