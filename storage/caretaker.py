@@ -1,5 +1,5 @@
 """What a database needs done beside writing: numbering the outbox, taking alarms off shelves, partitions ahead of
-need."""
+need; and, on a connection and thread of its own since it may take long, rollups and retention."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from core.time import DAY, to_datetime
+from storage import retention
 from storage.queries import load
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,11 @@ _BEAT: Final = 1.0
 _PARTITIONS_EVERY: Final = DAY // 24
 OUTBOX_KEPT: Final = 30 * DAY
 """How far back a reader's cursor may reach."""
+_ROLL_UP_EVERY: Final = 300.0
+"""Seconds between rounds of the rollups; readers are exact meanwhile, and hours are made once they are over."""
+ROLL_UP_BATCH: Final = 200
+"""Hours of points in one transaction: at one reading a second that is 720,000 readings, a second's work."""
+_RETENTION_EVERY: Final = 6 * 3600.0
 
 
 class Caretaker:
@@ -37,21 +43,25 @@ class Caretaker:
         self._on_outbox = on_outbox
         self._queries = load("caretaker")
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._maintained_at: int | None = None
         self._head = -1
 
     def start(self) -> None:
         self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name="caretaker", daemon=True),
+            threading.Thread(target=self._run_slow, name="caretaker rollups", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Returns once the thread has ended, at most a beat later."""
+        """Returns once the threads have ended, a beat or a transaction later."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def __enter__(self) -> Caretaker:
         self.start()
@@ -96,3 +106,47 @@ class Caretaker:
                 log.error("readings lie in the default partition: see servitize.partition_alarm")
             self._queries.prune_outbox(connection, before=to_datetime(now - OUTBOX_KEPT))
             self._maintained_at = now
+
+    # -- rollups and retention -------------------------------------------------------------------------------------
+
+    def _run_slow(self) -> None:
+        retain_in = 0.0
+        while not self._stop.wait(_BEAT):
+            try:
+                with psycopg.connect(
+                    self._dsn, autocommit=True, connect_timeout=10, application_name="servitize rollups"
+                ) as connection:
+                    while True:
+                        roll_up(connection, stop=self._stop.is_set)
+                        if retain_in <= 0 and not self._stop.is_set():
+                            expired = retention.apply(connection, stop=self._stop.is_set)
+                            for entry in expired:
+                                log.info("retention: %s", entry)
+                            retain_in = _RETENTION_EVERY
+                        retain_in -= _ROLL_UP_EVERY
+                        if self._stop.wait(_ROLL_UP_EVERY):
+                            return
+            except psycopg.errors.LockNotAvailable as error:
+                log.warning("rollups or retention wait for a lock and try again later: %s", error)
+                self._stop.wait(_ROLL_UP_EVERY / 10)
+            except psycopg.OperationalError:
+                self._stop.wait(10 * _BEAT)  # the other thread has said so
+            except psycopg.Error:
+                log.exception("rollups or retention failed; the next round tries again")
+                self._stop.wait(_ROLL_UP_EVERY)
+
+
+def roll_up(
+    connection: psycopg.Connection[Any], *, everything: bool = False, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Make the rollups of hours that changed; how many there were. ``connection`` in autocommit, of the writer role.
+
+    Hours still being written are left for later, unless ``everything``. Nothing to do on an engine that does it
+    itself.
+    """
+    queries = load("caretaker")
+    queries.next_rollup_generation(connection)
+    done = 0
+    while not stop() and (some := int(queries.roll_up(connection, at_most=ROLL_UP_BATCH, everything=everything))):
+        done += some
+    return done

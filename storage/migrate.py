@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,10 +41,18 @@ class Migration:
     checksum: str
 
 
-def available(folder: Path = MIGRATIONS) -> list[Migration]:
-    """All migrations in order."""
+class Engine(StrEnum):
+    """What stores readings and rollups; everything outside ``migrations/<engine>/`` is the same for both."""
+
+    PLAIN = "plain"
+    TIMESCALE = "timescale"
+
+
+def available(engine: Engine = Engine.PLAIN, *, folder: Path = MIGRATIONS) -> list[Migration]:
+    """All migrations in order: those of every engine, and those of this one (``folder/<engine>/``)."""
     found = []
-    for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql")):
+    pattern = "[0-9][0-9][0-9][0-9]_*.sql"
+    for path in sorted([*folder.glob(pattern), *(folder / engine).glob(pattern)], key=lambda path: path.name):
         sql = path.read_text(encoding="utf-8").replace("\r\n", "\n")
         found.append(Migration(path.stem, sql, hashlib.sha256(sql.encode()).hexdigest()))
     return found
@@ -97,18 +106,26 @@ def _retrying(action: Callable[[], None]) -> None:
             time.sleep(0.05 * (attempt + 1))
 
 
-def migrate(owner_dsn: str, passwords: Mapping[str, str] | None = None, *, folder: Path = MIGRATIONS) -> list[str]:
+def migrate(
+    owner_dsn: str,
+    passwords: Mapping[str, str] | None = None,
+    *,
+    engine: Engine | None = None,
+    folder: Path = MIGRATIONS,
+) -> list[str]:
     """Apply what is missing; names of the migrations applied (empty: nothing to do).
 
     ``passwords`` by role name (``servitize_writer``, ``servitize_api``, ``servitize_board``) make these roles logins.
-    Raises :class:`~core.errors.ConflictError` when the database was migrated by another text of the same migration
-    or by a newer version,
-    :class:`~core.errors.UnavailableError` when the login lacks a right.
+    The first migration fixes the engine: ``engine``, else TimescaleDB where the server has it. Later ``engine`` may
+    only confirm it.
+    Raises :class:`~core.errors.ConflictError` when the database was migrated by another text of the same migration,
+    by a newer version or with another engine,
+    :class:`~core.errors.UnavailableError` when the login lacks a right or the server the wanted engine.
     """
     try:
         ensure_roles(owner_dsn, passwords or {})
         with psycopg.connect(owner_dsn, autocommit=True) as connection:
-            return _apply(connection, available(folder))
+            return _apply(connection, engine, folder)
     except errors.InsufficientPrivilege as error:
         raise UnavailableError(
             f"the database does not let this login set it up: {error}",
@@ -116,14 +133,15 @@ def migrate(owner_dsn: str, passwords: Mapping[str, str] | None = None, *, folde
         ) from error
 
 
-def _apply(connection: psycopg.Connection[Any], migrations: Sequence[Migration]) -> list[str]:
+def _apply(connection: psycopg.Connection[Any], wanted: Engine | None, folder: Path) -> list[str]:
     queries = load("migrate")
     queries.lock(connection)  # held until the connection closes, however it does
     queries.create_schema(connection)
+    engine = _fix_engine(connection, wanted)
     with connection.transaction():
         queries.become_owner(connection)
-        queries.create_ledger(connection)
         done = dict(queries.ledger(connection))
+    migrations = available(engine, folder=folder)
     _check(done, migrations)
     applied = []
     for migration in migrations:
@@ -136,6 +154,39 @@ def _apply(connection: psycopg.Connection[Any], migrations: Sequence[Migration])
         applied.append(migration.name)
     queries.maintain(connection)
     return applied
+
+
+def _fix_engine(connection: psycopg.Connection[Any], wanted: Engine | None) -> Engine:
+    """The engine of this database, chosen now if no migration has run yet."""
+    queries = load("migrate")
+    with connection.transaction():
+        queries.become_owner(connection)
+        queries.create_ledger(connection)
+        queries.create_engine(connection)
+        known = queries.engine(connection)
+        if known is None and next(iter(queries.ledger(connection)), None) is not None:
+            known = Engine.PLAIN  # set up before there was a choice
+            queries.record_engine(connection, engine=known.value)
+    if known is not None:
+        if wanted is not None and wanted != known:
+            raise ConflictError(
+                f"this database was set up with the engine {known}, not {wanted}",
+                hint="an engine stays for life: make a backup, and restore it into a database set up with the other",
+            )
+        return Engine(known)
+    engine = wanted or (Engine.TIMESCALE if queries.timescale_available(connection) else Engine.PLAIN)
+    if engine is Engine.TIMESCALE:
+        if not queries.timescale_available(connection):
+            raise UnavailableError(
+                "the server has no TimescaleDB",
+                hint="install the extension and preload it, or set the database up with the engine plain",
+            )
+        queries.create_timescale(connection)
+        queries.let_owner_run_jobs(connection)
+    with connection.transaction():
+        queries.become_owner(connection)
+        queries.record_engine(connection, engine=engine.value)
+    return engine
 
 
 def _check(done: Mapping[str, str], migrations: Sequence[Migration]) -> None:
@@ -157,8 +208,31 @@ def _check(done: Mapping[str, str], migrations: Sequence[Migration]) -> None:
 def pending(owner_dsn: str, *, folder: Path = MIGRATIONS) -> list[str]:
     """Names of migrations the database does not have yet; changes nothing."""
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        queries = load("migrate")
         try:
-            done = dict(load("migrate").ledger(connection))
+            done = dict(queries.ledger(connection))
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             done = {}
-    return [m.name for m in available(folder) if m.name not in done]
+        engine = current_engine(connection)
+        if engine is None and not done and queries.timescale_available(connection):
+            engine = Engine.TIMESCALE
+    return [m.name for m in available(engine or Engine.PLAIN, folder=folder) if m.name not in done]
+
+
+def current_engine(connection: psycopg.Connection[Any]) -> Engine | None:
+    """The engine that a database was set up with; None where it was not set up yet. ``connection`` in autocommit."""
+    queries = load("migrate")
+    try:
+        known = queries.engine(connection)
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        return None
+    return None if known is None else Engine(known)
+
+
+def describe_engine(owner_dsn: str) -> str:
+    """Engine and versions in words: ``plain PostgreSQL 18.6``, ``TimescaleDB 2.23.0 on PostgreSQL 17.5``."""
+    with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        server, extension = load("migrate").versions(connection)
+        if current_engine(connection) is Engine.TIMESCALE:
+            return f"TimescaleDB {extension} on PostgreSQL {server}"
+    return f"plain PostgreSQL {server}"

@@ -4,6 +4,7 @@ Order inside the transaction:
 
 1. the position moves, if epoch and offset are ours (else nothing else happens);
 2. readings newer than their point's newest go by binary COPY, all others by a merge that knows the winner of a key;
+   the hours they touch are noted for the rollups;
 3. events, dead letters, states, health, condition transitions (which reduce alarms and fill the outbox);
 4. conservation counters; journal and snapshot of the processor; a slice of latest values;
 5. commit.
@@ -32,9 +33,21 @@ from storage import effects
 from storage.errors import is_outage, translate
 from storage.latest import LatestCache
 from storage.merge import gather, merge
-from storage.packing import COPY_HEADER, COPY_TRAILER, ByteaArray, Rows, array_parameters, pack, register, unpack
+from storage.packing import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    ByteaArray,
+    Int4Array,
+    Rows,
+    TimeArray,
+    array_parameters,
+    pack,
+    register,
+    unpack,
+)
 from storage.partitions import CoveredTime
 from storage.queries import load
+from storage.rollups import Touched, TouchedHours
 
 COPY_CHUNK: Final = 1 << 18
 """Bytes handed to the driver at once; more gains nothing, less costs calls."""
@@ -60,6 +73,7 @@ class Writer:
         self._connection: psycopg.Connection[Any] | None = None
         self._latest = LatestCache()
         self._covered = CoveredTime(self._ensure_partitions)
+        self._touched = TouchedHours()
         self._stream: str | None = None
         self._epoch = 0
         self._next = 0
@@ -169,6 +183,7 @@ class Writer:
         self._advance(connection, units)
         fast = rows.ts > self._latest.ts_of(rows.point_id) if trust and len(rows) else None
         stored, known_equal, known_unequal = self._store(connection, rows, fast)
+        touched = self._note(connection, rows)
         counts = self._count(units, stored, equal + known_equal, unequal + known_unequal)
         self._effects(connection, units, counts)
         self._queries.count(connection, stream=self._stream, **effects.count_parameters(counts))
@@ -182,6 +197,8 @@ class Writer:
         if due is not None:
             self._latest.written(due, now)
         self._latest.update(rows)
+        if touched is not None:
+            self._touched.noted(touched)
         return CommitReport(stored, equal + known_equal, unequal + known_unequal)
 
     def _advance(self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...]) -> None:
@@ -221,6 +238,21 @@ class Writer:
             for start in range(0, len(data), COPY_CHUNK):
                 copy.write(data[start : start + COPY_CHUNK])
             copy.write(COPY_TRAILER)
+
+    def _note(self, connection: psycopg.Connection[Any], rows: Rows) -> Touched | None:
+        """Note the hours whose rollups change; None where the engine sees to that itself."""
+        generation = self._queries.rollup_generation(connection) if len(rows) else None
+        if generation is None:
+            return None
+        touched = self._touched.of(int(generation), rows)
+        if len(touched):
+            self._queries.note_hours(
+                connection,
+                generation=touched.generation,
+                points=Int4Array.of(touched.points),
+                hours=TimeArray.of(touched.hours),
+            )
+        return touched
 
     def _count(self, units: tuple[CommitUnit, ...], stored: int, equal: int, unequal: int) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -306,6 +338,7 @@ class Writer:
             register(connection)
             self._connection = connection
             self._covered = CoveredTime(self._ensure_partitions)
+            self._touched = TouchedHours()
         return self._connection
 
     def _ensure_partitions(self, first: int, last: int) -> tuple[int, int]:

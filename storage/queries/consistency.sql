@@ -30,12 +30,16 @@ SELECT a.id, a.state, a.active, j.to_state, j.active
  WHERE (a.state, a.active) IS DISTINCT FROM (j.to_state, j.active);
 
 -- name: broken_latest()
--- Latest values that say something else than the reading of that time.
+-- Latest values that say something else than the reading of that time, where retention has not taken that reading.
 SELECT l.point_id, servitize.to_us(l.ts), l.value, r.value
   FROM servitize.latest_reading l
   LEFT JOIN LATERAL (
        SELECT x.value FROM servitize.reading x WHERE x.point_id = l.point_id AND x.ts = l.ts) r ON true
- WHERE r.value IS NULL LIMIT 100;
+ WHERE r.value IS NULL AND NOT EXISTS (
+       SELECT FROM servitize.point p JOIN servitize.equipment e ON e.id = p.equipment_id
+         JOIN servitize.retention_horizon z ON z.tenant_id = e.tenant_id AND z.kind = 'raw' AND z.before > l.ts
+        WHERE p.id = l.point_id)
+ LIMIT 100;
 
 -- name: broken_outbox()^
 SELECT h.seq, m.top FROM servitize.outbox_head h, (SELECT coalesce(max(seq), 0) AS top FROM servitize.outbox) m WHERE m.top > h.seq;

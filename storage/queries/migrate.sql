@@ -41,6 +41,33 @@ CREATE TABLE IF NOT EXISTS servitize.migration (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- name: create_engine()!
+CREATE TABLE IF NOT EXISTS servitize.engine (
+    one       boolean PRIMARY KEY DEFAULT true CHECK (one),
+    name      text NOT NULL,
+    chosen_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: engine()$
+SELECT name FROM servitize.engine;
+
+-- name: record_engine(engine)!
+INSERT INTO servitize.engine (name) VALUES (:engine) ON CONFLICT (one) DO NOTHING;
+
+-- name: timescale_available()$
+SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb');
+
+-- name: create_timescale()!
+CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public;
+
+-- name: let_owner_run_jobs()!
+-- TimescaleDB starts jobs only of roles that may log in. Without a password and with no connection allowed nobody else can.
+ALTER ROLE servitize_owner LOGIN PASSWORD NULL CONNECTION LIMIT 0;
+
+-- name: versions()^
+SELECT split_part(current_setting('server_version'), ' ', 1),
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb');
+
 -- name: ledger()
 SELECT name, checksum FROM servitize.migration ORDER BY name;
 

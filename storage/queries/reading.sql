@@ -13,6 +13,11 @@ SELECT servitize.to_us(ts) AS ts, value, quality, servitize.to_us(received_at) A
 SELECT servitize.to_us(ts) AS ts, value, quality
   FROM servitize.readings_thinned(:point_id, servitize.from_us(:time_from), servitize.from_us(:time_to), :pixels);
 
+-- name: rollups(point_id, time_from, time_to, step)
+-- Least, greatest, mean, first, last of the usable readings, their number in all and the share of good ones, per step ('1 hour').
+SELECT servitize.to_us(bucket) AS bucket, min, max, mean, first, last, count, good_share
+  FROM servitize.rollups(:point_id, servitize.from_us(:time_from), servitize.from_us(:time_to), :step::interval);
+
 -- name: latest(equipment_id)
 SELECT point_id, key, unit, kind, servitize.to_us(ts) AS ts, value, quality, servitize.to_us(received_at) AS received_at
   FROM servitize.latest_visible WHERE equipment_id = :equipment_id ORDER BY point_id;

@@ -32,6 +32,14 @@ UPDATE servitize.stream_position SET latest_clean = true WHERE stream = :stream 
 -- name: ensure_partitions(first, last)^
 SELECT servitize.to_us(covered_from), servitize.to_us(covered_to) FROM servitize.ensure_partitions(:first, :last);
 
+-- name: rollup_generation()$
+-- NULL where the engine keeps its own log of what is to be rolled up. Holds a shared lock to the end of the transaction.
+SELECT servitize.rollup_generation();
+
+-- name: note_hours(generation, points, hours)!
+INSERT INTO servitize.rollup_dirty (generation, point_id, hour)
+SELECT :generation, * FROM unnest(:points::int[], :hours::timestamptz[]);
+
 -- name: copy_readings()!
 COPY servitize.reading (point_id, ts, value, quality, received_at) FROM STDIN (FORMAT BINARY);
 

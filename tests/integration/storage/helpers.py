@@ -18,7 +18,7 @@ from core.ports import CommitReport
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch
 from core.time import SECOND
 from storage import admin
-from storage.migrate import API, BOARD, WRITER
+from storage.migrate import API, BOARD, WRITER, Engine
 from storage.writer import Writer
 
 PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
@@ -48,6 +48,7 @@ class Store:
     theirs: int
     points: tuple[int, ...]
     their_points: tuple[int, ...]
+    engine: Engine = Engine.PLAIN
 
     def login(self, role: str) -> str:
         return make_conninfo(self.dsn, user=role, password=PASSWORDS[role])
@@ -82,7 +83,7 @@ def populate(dsn: str) -> None:
             admin.create_equipment(connection, tenant, "pump-1", PUMP)
 
 
-def open_store(dsn: str) -> Store:
+def open_store(dsn: str, engine: Engine = Engine.PLAIN) -> Store:
     """The store in a database that :func:`populate` has filled."""
     with psycopg.connect(dsn) as connection:
         acme, bolt = (admin.tenant_id(connection, slug) for slug in ("acme", "bolt"))
@@ -100,7 +101,7 @@ def open_store(dsn: str) -> Store:
             )
             for equipment in (ours, theirs)
         ]
-    return Store(dsn, acme, bolt, ours, theirs, *points)
+    return Store(dsn, acme, bolt, ours, theirs, points[0], points[1], engine)
 
 
 def batch(rows: Sequence[tuple[int, int, float, int]], received_at: int = T0) -> TelemetryBatch:

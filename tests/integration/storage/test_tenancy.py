@@ -21,8 +21,10 @@ from tests.integration.storage.helpers import PUMP, PUMP_DOCUMENT, T0, Committer
 
 pytestmark = [pytest.mark.integration, pytest.mark.isolation]
 
-WITHOUT_ROW_SECURITY = {"latest_reading", "migration", "reading"}
-"""Readings, which API and boards have no right on, and the migrations' ledger, which only the platform reads."""
+WITHOUT_ROW_SECURITY = {"latest_reading", "migration", "reading"} | {
+    f"rollup_{name}" for name in ("day", "dirty", "generation", "hour", "minute")
+}
+"""Readings and rollups, which API and boards have no right on, and what only the platform reads."""
 
 API_READS = {
     "alarm",
@@ -44,6 +46,8 @@ API_READS = {
     "outbox",
     "point",
     "reading_visible",
+    "rollup_day_visible",
+    "rollup_hour_visible",
     "site",
     "state_change",
     "tenant",
@@ -65,6 +69,7 @@ API_CALLS = {
     "readings",
     "readings_thinned",
     "rights_level",
+    "rollups",
     "to_us",
     # the API's own migration
     "change_equipment",
@@ -89,6 +94,7 @@ CALLS_OF_BOARDS = {
     "readings",
     "readings_thinned",
     "rights_level",
+    "rollups",
     "to_us",
 }
 
@@ -245,6 +251,17 @@ def test_readings_come_by_function_and_view_for_visible_points_only(world: Store
 ROADS_AROUND = [
     "SELECT * FROM servitize.reading",
     "SELECT * FROM servitize.reading_default",
+    "SELECT * FROM servitize.rollup_minute",
+    "SELECT * FROM servitize.rollup_hour",
+    "SELECT * FROM servitize.rollup_day",
+    "SELECT * FROM servitize.rollup_dirty",
+    "SELECT * FROM servitize.retention_policy",
+    "SELECT servitize.cover(1, '-infinity', 'infinity', 3)",
+    "SELECT servitize.cover_raw(1, '-infinity', 'infinity')",
+    "SELECT servitize.roll_up(1)",
+    "SELECT servitize.expire_piece('raw', 'reading_default')",
+    "SELECT servitize.set_retention(NULL, 'raw', '1 day')",
+    "SELECT servitize.retention_bounds()",
     "SELECT * FROM servitize.latest_reading",
     "SELECT * FROM servitize.visible_equipment",
     "SELECT hash FROM servitize.api_key",
