@@ -87,6 +87,7 @@ def dump(program: Path, dsn: str, snapshot: str, target: IO[bytes], progress: Pr
         "--schema=servitize",
         f"--snapshot={snapshot}",
         f"--role={OWNER}",
+        "--load-via-partition-root",  # so that the data fits any partitioning
         "--enable-row-security",  # the owner's policies let it see every row
         "--no-password",
         "--lock-wait-timeout=60000",

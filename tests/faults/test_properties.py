@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow]
 
 MACHINES, SECONDS = 3, 40
 Frames = Sequence[tuple[int, int]]
-MODEST = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MODEST = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Store:

@@ -105,7 +105,7 @@ class Fuzzer:
         payload, reason = self.rng.choice(
             [
                 (b"\xff" + noise, "not-json"),
-                (b"{" + noise, "not-json"),
+                (b"{?" + noise, "not-json"),  # never `{}` by chance
                 (b"[" * 5_000 + b"%d" % self.clock, "not-json"),
                 (b'{"ts":%d}' % self.clock, "no-values"),
                 (b'{"ts":"%d o\'clock","values":{"p1":1}}' % self.clock, "bad-timestamp"),
