@@ -56,6 +56,7 @@ def main() -> int:
         if name in only:
             found[key] = step(plan, _say)
             _say(f"  {found[key]}")
+            report.write(found, page=False)  # what follows may be interrupted
     found["took_s"] = round(time.monotonic() - began)
     report.write(found, page=page)
     _say("")

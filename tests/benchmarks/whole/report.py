@@ -47,9 +47,9 @@ def section(found: dict[str, Any]) -> str:
             f"({where['processor']})."
         ),
         "",
-        "| what | figure |",
-        "|---|---|",
     ]
+    if any(found.get(name) for name in ("sustained", "alarms", "memory")):
+        lines += ["| what | figure |", "|---|---|"]
     if main := found.get("sustained"):
         how = "as fast as it goes" if main["offered_readings_per_s"] is None else "at a given rate"
         lines += [
