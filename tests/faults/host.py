@@ -42,7 +42,7 @@ from workbench.replay.publisher import last_retained
 
 PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 class Part(Protocol):

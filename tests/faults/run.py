@@ -48,29 +48,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown: {', '.join('@'.join(pair) for pair in sorted(unknown))}; known: {', '.join(ALL)}")
     plan = [pair for pair in every if not wanted or pair in wanted]
     print(f"seed {chosen.seed}, scale {chosen.scale:g}: {len(plan)} scenarios", flush=True)
-    results: list[Result] = []
     skipped: dict[str, str] = {}
+    results: list[Result] = []
+    if chosen.keep and REPORT.exists():
+        results = [Result(**row) for row in json.loads(REPORT.read_text())]
+    fresh: list[Result] = []
+    for result in _all(plan, chosen.seed, chosen.scale, skipped):
+        fresh.append(result)
+        results = _merged([result], results, every)
+        REPORT.parent.mkdir(exist_ok=True)  # after each: whoever ends this early has what was measured
+        REPORT.write_text(json.dumps([one.as_document() for one in results], indent=1) + "\n")
+    if not chosen.no_docs:
+        write_document(results, skipped, chosen.seed, chosen.scale, _machine())
+    passed = sum(result.passed for result in fresh)
+    print(f"{passed} of {len(fresh)} as they must be; {REPORT.relative_to(REPOSITORY)}")
+    return 0 if passed == len(fresh) else 1
+
+
+def _all(plan: Sequence[tuple[str, str]], seed: int, scale: float, skipped: dict[str, str]) -> Iterator[Result]:
+    """One scenario after the other, each broker's on one host."""
     for broker in ("mosquitto", "iotcore"):
         names = [name for name, which in plan if which == broker and name != DISK]
         if names:
             with EmbeddedHost(broker=broker) as host:
-                results += [_play(name, Stage(host, chosen.seed, chosen.scale)) for name in names]
+                for name in names:
+                    yield _play(name, Stage(host, seed, scale))
     if (DISK, "mosquitto") in plan:
         try:
-            with disk_stage(chosen.seed, chosen.scale) as stage:
-                results.append(_play(DISK, stage))
+            with disk_stage(seed, scale) as stage:
+                yield _play(DISK, stage)
         except NoSmallDiskError as error:
             skipped[DISK] = str(error)
             print(f"{DISK:<26} skipped: {error}", flush=True)
-    if chosen.keep and REPORT.exists():
-        results = _merged(results, [Result(**row) for row in json.loads(REPORT.read_text())], every)
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps([result.as_document() for result in results], indent=1) + "\n")
-    if not chosen.no_docs:
-        write_document(results, skipped, chosen.seed, chosen.scale, _machine())
-    failed = [result for result in results if not result.passed]
-    print(f"{len(results) - len(failed)} of {len(results)} as they must be; {REPORT.relative_to(REPOSITORY)}")
-    return 1 if failed else 0
 
 
 def _merged(fresh: list[Result], old: list[Result], every: Sequence[tuple[str, str]]) -> list[Result]:

@@ -92,12 +92,11 @@ class Stage:
             play = Play(host, run, load, watch, random.Random(self.seed), self.scale)
             load.start()
             hurt(play)
-            serves = _keep_alive(host, wait=may_lose)
-            serves()
+            host.ingest.keep_alive(wait=True)
             load.release()
             load.finish()
             wanted = len({frame for frame in load.acknowledged_frames() if run.taken(*frame)}) * FRAME
-            backlog = wait_until_stored(host, load, wanted, _keep_alive(host), patience=8 if may_lose else 25)
+            backlog = wait_until_stored(host, load, wanted, host.ingest.keep_alive, patience=8 if may_lose else 25)
             result = judge(name, host, run, load, watch, may_lose=may_lose, faults=faults, backlog_s=backlog)
             after(host, result.problems)
             return result
@@ -110,12 +109,6 @@ class Stage:
 
     def seconds(self, at_full_size: float) -> float:
         return max(1.0, at_full_size * self.scale)
-
-
-def _keep_alive(host: Host, *, wait: bool = False) -> Callable[[], None]:
-    """What a supervisor does for ingest; with ``wait`` until the broker has it back, since what is published before
-    nobody will miss where the broker has forgotten the session."""
-    return lambda: host.ingest.keep_alive(wait=wait)
 
 
 # --- kills ----------------------------------------------------------------------------------------------------------

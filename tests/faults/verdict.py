@@ -82,11 +82,11 @@ class Watch:
 
     @property
     def recovery_s(self) -> float:
-        """Seconds from :meth:`restored` to the next commit; 0 where nothing was to recover."""
+        """Seconds from :meth:`restored` to the next commit; 0 where nothing was to recover, −1 where none came."""
         if not self._since:
             return 0.0
         after = [moment for moment in self._moved if moment > self._back]
-        return after[0] - self._since if after else float("inf")
+        return after[0] - self._since if after else -1.0
 
     def _run(self) -> None:
         known = None
