@@ -29,12 +29,15 @@ OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 # -- database ----------------------------------------------------------------------------------------------------------
 
 
-def prepare_database(postgres: LocalPostgres) -> str:
-    """Bring the schema up to date and give our logins their passwords; what was done, in words."""
-    from storage.migrate import migrate
+def prepare_database(postgres: LocalPostgres, engine: str | None = None) -> str:
+    """Bring the schema up to date and give our logins their passwords; what was done, and with which engine, in
+    words. ``engine``: what a new database is set up with; by itself TimescaleDB where the server has it."""
+    from storage.migrate import Engine, describe_engine, migrate
 
-    applied = migrate(postgres.dsn(), {role: postgres.password(role) for role in (WRITER, API)})
-    return f"{len(applied)} migrations applied" if applied else "up to date"
+    passwords = {role: postgres.password(role) for role in (WRITER, API)}
+    applied = migrate(postgres.dsn(), passwords, engine=None if engine is None else Engine(engine))
+    done = f"{len(applied)} migrations applied" if applied else "up to date"
+    return f"{done}, {describe_engine(postgres.dsn())}"
 
 
 def database_logins(postgres: LocalPostgres) -> dict[str, str]:

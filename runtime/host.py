@@ -252,22 +252,25 @@ def _alive(pid: int | None) -> bool:
 # -- migrations by hand ------------------------------------------------------------------------------------------------
 
 
-def migrate_database(data: DataDirectory, *, check: bool) -> tuple[str, bool]:
+def migrate_database(data: DataDirectory, *, check: bool, engine: str | None = None) -> tuple[str, bool]:
     """Apply what is missing, or with ``check`` only say so: (words, whether something is or was missing)."""
     from runtime import bootstrap
     from runtime.endpoints import read_endpoints
     from runtime.local.postgres import LocalPostgres
-    from storage.migrate import pending
+    from storage.migrate import describe_engine, pending
 
     if data.holder() is not None:
-        missing = pending(read_endpoints(data).databases[bootstrap.OWNER])
+        dsn = read_endpoints(data).databases[bootstrap.OWNER]
+        missing = pending(dsn)
         if not missing:
-            return "the database is up to date", False
+            return f"the database is up to date: {describe_engine(dsn)}", False
         raise ServitizeError(
             f"missing: {', '.join(missing)}", hint="an instance of another version runs; stop it and start this one"
         )
     with data, LocalPostgres.from_environment(data) as postgres:
         if check:
             missing = pending(postgres.dsn())
-            return (f"missing: {', '.join(missing)}" if missing else "the database is up to date"), bool(missing)
-        return f"database: {bootstrap.prepare_database(postgres)}", False
+            if missing:
+                return f"missing: {', '.join(missing)}", True
+            return f"the database is up to date: {describe_engine(postgres.dsn())}", False
+        return f"database: {bootstrap.prepare_database(postgres, engine)}", False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -99,10 +99,16 @@ def doctor(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def migrate(
+    engine: Annotated[
+        Literal["plain", "timescale"] | None,
+        typer.Option("--engine", help="What a new database keeps readings in; it stays for life."),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if migrations are missing.")] = False,
     home: Home = None,
 ) -> None:
-    """Bring the database to this version's schema. `servitize up` does it by itself.
+    """Bring the database to this version's schema and say its engine. `servitize up` does it by itself.
+
+    The first run chooses the engine: TimescaleDB where the server has it, else plain PostgreSQL.
 
     Works on SERVITIZE_DATABASE_URL if that is set, else on the instance in the data directory.
 
@@ -112,7 +118,7 @@ def migrate(
     """
     from runtime import host
 
-    message, missing = host.migrate_database(data_directory(home), check=check)
+    message, missing = host.migrate_database(data_directory(home), check=check, engine=engine)
     print(message)
     if check and missing:
         sys.exit(1)

@@ -10,9 +10,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from core.errors import ConflictError
-from storage.migrate import API, OWNER, WRITER, available, migrate, pending
-from tests.integration.storage.helpers import PASSWORDS
+from core.errors import ConflictError, UnavailableError
+from storage.caretaker import roll_up
+from storage.migrate import (
+    API,
+    MIGRATIONS,
+    OWNER,
+    WRITER,
+    Engine,
+    available,
+    describe_engine,
+    migrate,
+    pending,
+)
+from tests.integration.storage.helpers import PASSWORDS, T0, Committer, open_store, populate
 
 pytestmark = pytest.mark.integration
 
@@ -109,3 +120,122 @@ def test_nobody_logs_in_as_the_owner_and_no_role_passes_row_security(fresh_datab
     assert not any(superuser or bypass or create for _, _, superuser, bypass, create in roles)
     assert {name for name, login, *_ in roles if login} >= {WRITER, API}
     assert owners == [(OWNER,)]
+
+
+FINGERPRINT = {
+    "columns": "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+    "WHERE table_schema = 'servitize' AND table_name !~ '_[0-9]{8}$'",
+    "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE connamespace = 'servitize'::regnamespace AND conrelid::regclass::text !~ '_[0-9]{8}$' AND contype <> 'n'",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'servitize' "
+    "AND tablename !~ '_[0-9]{8}$'",
+    "functions": "SELECT oid::regprocedure::text, pg_get_functiondef(oid), proacl::text FROM pg_proc "
+    "WHERE pronamespace = 'servitize'::regnamespace",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'servitize'",
+    "policies": "SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies "
+    "WHERE schemaname = 'servitize'",
+    "rights": "SELECT relname, relacl::text, relrowsecurity, relforcerowsecurity, reloptions::text FROM pg_class "
+    "WHERE relnamespace = 'servitize'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname !~ '_[0-9]{8}$'",
+    "triggers": "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal "
+    "AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'servitize'::regnamespace)",
+}
+
+
+def fingerprint(dsn: str) -> dict[str, list[Any]]:
+    """Everything of the schema that a program could notice, in no order of making."""
+    with psycopg.connect(dsn) as connection:
+        return {name: sorted(connection.execute(query).fetchall(), key=repr) for name, query in FINGERPRINT.items()}
+
+
+def earlier(folder: Path, names: set[str]) -> Path:
+    """A folder with only these migrations, as an earlier version had."""
+    for path in [*MIGRATIONS.glob("*.sql"), *(MIGRATIONS / "plain").glob("*.sql")]:
+        if path.stem in names:
+            (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_an_upgraded_database_is_like_a_fresh_one_and_its_readings_are_rolled_up(
+    fresh_database: Any, tmp_path: Path
+) -> None:
+    fresh, old = fresh_database().dsn, fresh_database().dsn
+    migrate(fresh, PASSWORDS)
+    first = {m.name for m in available() if m.name < "0500" or m.name == "0500_api"}
+    migrate(old, PASSWORDS, folder=earlier(tmp_path, first))
+    populate(old)
+    with psycopg.connect(old) as connection:  # a version that knew neither rollups nor a choice of engine
+        connection.execute("SET ROLE servitize_owner")
+        point = connection.execute("SELECT min(id) FROM servitize.point").fetchone()
+        connection.execute("SELECT servitize.ensure_partitions(servitize.from_us(%s), servitize.from_us(%s))", (T0, T0))
+        connection.execute(
+            "INSERT INTO servitize.reading SELECT %s, servitize.from_us(%s) + n * interval '1 minute', n, 192, now() "
+            "FROM generate_series(0, 149) n",
+            (point[0] if point else 0, T0),
+        )
+        connection.execute("DROP TABLE servitize.engine")
+    assert set(migrate(old, PASSWORDS)) == {m.name for m in available()} - first
+    assert fingerprint(old) == fingerprint(fresh)
+    store = open_store(old)
+    with psycopg.connect(store.login(WRITER), autocommit=True) as connection:
+        assert roll_up(connection, everything=True) == 3
+    assert store.all("SELECT count FROM servitize.rollup_hour ORDER BY bucket") == [(60,), (60,), (30,)]
+    assert store.one("SELECT count FROM servitize.rollup_day") == 150
+    with Committer(store) as c:
+        c.commit([(store.points[0], T0 + 1, 5.0, 192)])
+
+
+@pytest.mark.parametrize("victim", ["0003_readings", "0590_retention", "0600_engine", "0620_expiry"])
+def test_killed_in_any_migration_it_goes_on_to_the_same_schema(
+    fresh_database: Any, tmp_path: Path, victim: str
+) -> None:
+    fresh, dsn = fresh_database().dsn, fresh_database().dsn
+    migrate(fresh, PASSWORDS)
+    folder = earlier(tmp_path, {m.name for m in available()})
+    file = folder / f"{victim}.sql"
+    file.write_text(file.read_text() + "\nRESET ROLE; SELECT pg_terminate_backend(pg_backend_pid());")
+    with pytest.raises(psycopg.OperationalError):
+        migrate(dsn, PASSWORDS, folder=folder)
+    assert pending(dsn)[0] == victim
+    assert migrate(dsn, PASSWORDS)[0] == victim
+    assert fingerprint(dsn) == fingerprint(fresh)
+
+
+def test_the_engine_is_fixed_by_the_first_migration(fresh_database: Any) -> None:
+    dsn = fresh_database().dsn
+    migrate(dsn, PASSWORDS)
+    assert describe_engine(dsn).startswith("plain PostgreSQL 1")
+    assert migrate(dsn, engine=Engine.PLAIN) == []
+    with pytest.raises(ConflictError, match="set up with the engine plain"):
+        migrate(dsn, engine=Engine.TIMESCALE)
+
+
+def test_an_engine_that_is_not_there_is_refused_before_anything_is_made(fresh_database: Any) -> None:
+    dsn = fresh_database().dsn
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
+    if row != (0,):
+        pytest.skip("this PostgreSQL has TimescaleDB")
+    with pytest.raises(UnavailableError, match="has no TimescaleDB"):
+        migrate(dsn, PASSWORDS, engine=Engine.TIMESCALE)
+    assert migrate(dsn, PASSWORDS) == [m.name for m in available()]
+
+
+@pytest.mark.timescale
+def test_a_server_with_timescaledb_is_used_by_itself_and_nobody_can_log_in_as_its_jobs(timescaledb: Any) -> None:
+    name, dsn = timescaledb.create()
+    assert pending(dsn) == [m.name for m in available(Engine.TIMESCALE)]
+    assert migrate(dsn, PASSWORDS) == pending_names()
+    assert migrate(dsn, PASSWORDS) == []
+    assert describe_engine(dsn).startswith("TimescaleDB 2.")
+    with psycopg.connect(dsn) as connection:
+        limit = connection.execute(
+            "SELECT rolconnlimit, rolpassword IS NULL FROM pg_authid WHERE rolname = 'servitize_owner'"
+        ).fetchone()
+        jobs = connection.execute("SELECT proc_name FROM timescaledb_information.jobs WHERE job_id >= 1000").fetchall()
+    assert limit == (0, True)
+    assert {job for (job,) in jobs} == {"policy_compression", "refresh_rollups"}
+    timescaledb.drop(name)
+
+
+def pending_names() -> list[str]:
+    return [m.name for m in available(Engine.TIMESCALE)]
