@@ -1,0 +1,26 @@
+-- What every board asks. Times in parameters are microseconds since 1970 UTC.
+
+-- name: now()^
+SELECT servitize.to_us(servitize.timeline_now()) AS now_us;
+
+-- name: equipment(types)
+-- What a reader may choose, worst first. The types are keys; empty or NULL means any.
+SELECT e.id AS value, e.name AS text
+  FROM servitize.equipment e
+  LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
+ WHERE e.status = 'approved'
+   AND (coalesce(cardinality(:types::text[]), 0) = 0 OR e.type_key = ANY (:types::text[]))
+ ORDER BY h.index NULLS LAST, e.name, e.id;
+
+-- name: alarm_marks(equipment, from_us, to_us)
+-- One mark per change of an alarm that people were told of, or that ended one.
+SELECT j.at AS time, NULL::timestamptz AS time_end,
+       a.title AS title, a.component || ' · ' || j.event || CASE WHEN j.reason <> '' THEN ' · ' || j.reason ELSE '' END AS text,
+       CASE WHEN j.announced THEN j.priority ELSE 'ended' END AS tag
+  FROM servitize.alarm_journal j
+  JOIN servitize.alarm a ON a.id = j.alarm_id
+ WHERE j.equipment_id = :equipment::int
+   AND j.at >= servitize.from_us(:from_us::bigint) AND j.at < servitize.from_us(:to_us::bigint)
+   AND (j.announced OR j.event = 'cleared') AND j.first_out IS NULL
+ ORDER BY j.at, j.id
+ LIMIT 500;
