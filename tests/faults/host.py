@@ -43,6 +43,7 @@ from workbench.replay.publisher import last_retained
 PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
+END_SECONDS = 60.0
 
 
 class Part(Protocol):
@@ -155,6 +156,8 @@ class _Ingest:
         self._process: subprocess.Popen[bytes] | None = None
         self.config = host.folder / "ingest.json"
         self.codes: list[int] = []
+        self.endings: list[tuple[str, float, int]] = []
+        """Of TERM and INT: how long it took to end, and with which exit code."""
 
     def start(self, *, wait: bool = False) -> None:
         """Started, not waited for, as a supervisor does; ``wait``: until the broker has taken its subscriptions."""
@@ -164,7 +167,12 @@ class _Ingest:
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "OMP_NUM_THREADS": "1",
+                    "PYTHONFAULTHANDLER": "1",  # so that one that hangs says where, see `end`
+                },
             )
         if wait:
             self._wait(self._process)
@@ -185,13 +193,21 @@ class _Ingest:
         process = self._process
         if process is None:
             return
+        began = time.monotonic()
         process.send_signal(number)
         try:
-            self.codes.append(process.wait(60))
+            self.codes.append(process.wait(END_SECONDS))
         except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # the stacks of all its threads go to its log
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
             process.kill()
             process.wait()
-            raise
+            raise RuntimeError(
+                f"ingest has not ended {END_SECONDS:.0f} s after {number.name}:\n{self._host.log(20_000)}"
+            ) from None
+        if number is not signal.SIGKILL:
+            self.endings.append((number.name, round(time.monotonic() - began, 2), self.codes[-1]))
 
     @property
     def pid(self) -> int:
@@ -302,9 +318,9 @@ class EmbeddedHost:
     def writer_dsn(self) -> str:
         return make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER])
 
-    def log(self) -> str:
+    def log(self, length: int = 6_000) -> str:
         path = self.folder / "ingest.log"
-        return path.read_text(errors="replace")[-6000:] if path.exists() else ""
+        return path.read_text(errors="replace")[-length:] if path.exists() else ""
 
     # --- a stage -----------------------------------------------------------------------------------------------
 
@@ -321,6 +337,7 @@ class EmbeddedHost:
                 self._lines = (stack.enter_context(Proxy(where)), stack.enter_context(Proxy(there)))
             self._configure()
             self._ingest.codes.clear()
+            self._ingest.endings.clear()
             self._ingest.start(wait=True)
             self.server.save()
             try:
