@@ -64,6 +64,10 @@ class UnavailableError(ServitizeError):
 
 
 class FencedError(ServitizeError):
-    """Another processor has taken over this stream: this one must drop its state and stop writing."""
+    """Another processor has taken over ``stream``: this one must drop its state and stop writing it."""
 
     code = "fenced"
+
+    def __init__(self, message: str, *, hint: str = "", stream: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stream = stream

@@ -31,7 +31,8 @@ class CommitUnit:
 
     ``offset`` is the record's place, ``epoch`` the right to write it (core.ports.StreamPosition). ``journal`` is the
     encoded record (embedded host; None in the cluster, where Kafka is the journal); ``snapshot`` the processor's
-    state *after* this record, given every few seconds.
+    state *after* this record, given every few seconds. ``span``: how many places of the stream the unit takes; a host
+    that puts records of a backlog together stores them as one, and one that only has a snapshot to store takes none.
     """
 
     stream: str
@@ -41,3 +42,9 @@ class CommitUnit:
     outcome: Outcome
     journal: bytes | None = None
     snapshot: bytes | None = None
+    span: int = 1
+
+    @property
+    def end(self) -> int:
+        """The first offset after it."""
+        return self.offset + self.span

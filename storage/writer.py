@@ -1,8 +1,8 @@
-"""The one way into the database for a stream: consecutive units in one transaction, all or nothing.
+"""The one way into the database for streams: consecutive units of each in one transaction, all or nothing.
 
 Order inside the transaction:
 
-1. the position moves, if epoch and offset are ours (else nothing else happens);
+1. the positions move, if epoch and offset are ours (else nothing else happens);
 2. readings newer than their point's newest go by binary COPY, all others by a merge that knows the winner of a key;
    the hours they touch are noted for the rollups;
 3. events, dead letters, states, health, condition transitions (which reduce alarms and fill the outbox);
@@ -19,7 +19,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -58,12 +59,19 @@ def _monotonic() -> int:
     return time.monotonic_ns() // 1000
 
 
+@dataclass(slots=True)
+class _Held:
+    epoch: int
+    next: int
+
+
 class Writer:
-    """Implements :class:`core.ports.WriterPort` for one stream, used by one thread.
+    """Implements :class:`core.ports.WriterPort` for the streams it holds (one in the embedded host, a worker's
+    partitions in the cluster), used by one thread.
 
     ``dsn`` is a login of the writer role. ``clock`` gives monotonic microseconds and only paces the flushing of
     latest values.
-    The connection is made on first use and again after it was lost; what was known of the stream is then read anew.
+    The connection is made on first use and again after it was lost; what was known of the streams is then read anew.
     """
 
     def __init__(self, dsn: str, *, clock: Callable[[], int] = _monotonic) -> None:
@@ -74,39 +82,53 @@ class Writer:
         self._latest = LatestCache()
         self._covered = CoveredTime(self._ensure_partitions)
         self._touched = TouchedHours()
-        self._stream: str | None = None
-        self._epoch = 0
-        self._next = 0
+        self._held: dict[str, _Held] = {}
         self._certain = True
         """False after a connection was lost: the last commit may or may not have happened."""
 
-    # -- taking and leaving a stream -----------------------------------------------------------------------------
+    # -- taking and leaving streams ------------------------------------------------------------------------------
 
     def acquire(self, stream: str) -> StreamPosition:
+        return self.acquire_all([stream])[0]
+
+    def acquire_all(self, streams: Sequence[str]) -> list[StreamPosition]:
+        """As :meth:`acquire` for several at once: what is known of latest values is read once. Those already held are
+        kept; who holds one of ``streams`` already loses its units under way, as anybody else would."""
         try:
             connection = self._connected()
-            clean = self._take(connection, stream)
-            if not clean:
+            if self._held and not self._certain:
+                self._resume(connection)
+            self._flush_all(connection)
+            # one order for all: two writers that take the same streams never wait for each other in a circle
+            clean = [self._take(connection, stream) for stream in sorted(streams)]
+            if not all(clean):
                 self._queries.repair_latest(connection)
-            snapshot = self._queries.snapshot(connection, stream=stream)
-            place, state = (int(snapshot[0]), bytes(snapshot[1])) if snapshot else (-1, None)
-            journal = [
-                (int(offset), bytes(record))
-                for offset, record in self._queries.journal(connection, stream=stream, after=place, before=self._next)
-            ]
+            positions = [self._position(connection, stream) for stream in streams]
             self._load_latest(connection)
             connection.commit()
         except psycopg.Error as error:
             self._drop()
+            for stream in streams:
+                self._held.pop(stream, None)
             raise translate(error) from error
         self._certain = True
-        return StreamPosition(stream, self._epoch, self._next, state, place, journal)
+        return positions
+
+    def _position(self, connection: psycopg.Connection[Any], stream: str) -> StreamPosition:
+        held = self._held[stream]
+        snapshot = self._queries.snapshot(connection, stream=stream)
+        place, state = (int(snapshot[0]), bytes(snapshot[1])) if snapshot else (-1, None)
+        journal = [
+            (int(offset), bytes(record))
+            for offset, record in self._queries.journal(connection, stream=stream, after=place, before=held.next)
+        ]
+        return StreamPosition(stream, held.epoch, held.next, state, place, journal)
 
     def _take(self, connection: psycopg.Connection[Any], stream: str) -> bool:
         self._queries.open_stream(connection, stream=stream)
         clean = bool(self._queries.lock_stream(connection, stream=stream))
-        self._epoch, self._next = map(int, self._queries.take_stream(connection, stream=stream))
-        self._stream = stream
+        epoch, place = map(int, self._queries.take_stream(connection, stream=stream))
+        self._held[stream] = _Held(epoch, place)
         # at once, not with the rest: from here on the old holder is fenced out, however long the loading takes
         connection.commit()
         return clean
@@ -116,25 +138,36 @@ class Writer:
             data = b"".join(bytes(chunk) for chunk in copy)
         self._latest.load(unpack(data))
 
+    def leave(self, stream: str) -> None:
+        """Leave one stream in order, go on with the others; nothing for one that is not held."""
+        held = self._held.pop(stream, None)
+        if held is not None and self._connection is not None and self._certain:
+            self._part(self._connection, {stream: held})
+
+    def _part(self, connection: psycopg.Connection[Any], held: Mapping[str, _Held]) -> None:
+        try:
+            self._flush_all(connection)
+            for stream, mine in held.items():
+                self._queries.leave_stream(connection, stream=stream, epoch=mine.epoch)
+            connection.commit()
+        except psycopg.Error as error:
+            self._recover()
+            if not is_outage(error):
+                raise
+
     def close(self) -> None:
-        """Flush the latest values and leave the stream in order. Safe to call twice; after a lost connection it only
+        """Flush the latest values and leave the streams in order. Safe to call twice; after a lost connection it only
         lets go."""
-        if self._connection is not None and self._stream is not None and self._certain:
-            try:
-                self._flush_all(self._connection)
-                self._queries.leave_stream(self._connection, stream=self._stream, epoch=self._epoch)
-                self._connection.commit()
-            except psycopg.Error as error:
-                if not is_outage(error):
-                    raise
-        self._stream = None
+        if self._connection is not None and self._held and self._certain:
+            self._part(self._connection, self._held)
+        self._held = {}
         self._drop()
         self._certain = True
 
     # -- committing ------------------------------------------------------------------------------------------------
 
     def commit(self, units: Sequence[CommitUnit]) -> CommitReport:
-        if self._stream is None:
+        if not self._held:
             raise UnavailableError("no stream is held", hint="acquire it first")
         try:
             connection = self._connected()
@@ -162,18 +195,26 @@ class Writer:
             raise
 
     def _check(self, units: Sequence[CommitUnit]) -> tuple[CommitUnit, ...]:
-        todo = tuple(u for u in units if u.offset >= self._next)
-        for place, unit in enumerate(todo, self._next):
-            if unit.stream != self._stream or unit.epoch != self._epoch:
+        """The units that are not stored yet; each stream's are consecutive from its position on."""
+        todo, places = [], {stream: held.next for stream, held in self._held.items()}
+        for unit in units:
+            held = self._held.get(unit.stream)
+            if held is None or unit.epoch != held.epoch:
                 raise FencedError(
-                    f"a unit of {unit.stream} epoch {unit.epoch}, while {self._stream} epoch {self._epoch} is held"
+                    f"a unit of {unit.stream} epoch {unit.epoch}, while "
+                    + (f"epoch {held.epoch} is held" if held else "that stream is not held"),
+                    stream=unit.stream,
                 )
-            if unit.offset != place:
+            if unit.offset < held.next:
+                continue
+            if unit.offset != places[unit.stream]:
                 raise ConflictError(
-                    f"offset {unit.offset} of {unit.stream} where {place} is next",
+                    f"offset {unit.offset} of {unit.stream} where {places[unit.stream]} is next",
                     hint="pause, and read the stream again from the next offset",
                 )
-        return todo
+            places[unit.stream] = unit.end
+            todo.append(unit)
+        return tuple(todo)
 
     def _commit(
         self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...], *, trust: bool
@@ -186,14 +227,17 @@ class Writer:
         touched = self._note(connection, rows)
         counts = self._count(units, stored, equal + known_equal, unequal + known_unequal)
         self._effects(connection, units, counts)
-        self._queries.count(connection, stream=self._stream, **effects.count_parameters(counts))
-        self._journal(connection, units)
+        # of a transaction for several streams the counters go with the first: only their sums mean anything
+        self._queries.count(connection, stream=units[0].stream, **effects.count_parameters(counts))
+        for stream in dict.fromkeys(unit.stream for unit in units):
+            self._journal(connection, stream, [unit for unit in units if unit.stream == stream])
         now = self._clock()
         due = self._latest.due(now)
         if due is not None:
             self._queries.flush_latest(connection, **array_parameters(due))
         connection.commit()
-        self._next += len(units)
+        for unit in units:
+            self._held[unit.stream].next = unit.end
         if due is not None:
             self._latest.written(due, now)
         self._latest.update(rows)
@@ -202,15 +246,18 @@ class Writer:
         return CommitReport(stored, equal + known_equal, unequal + known_unequal)
 
     def _advance(self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...]) -> None:
-        moved = self._queries.advance(
-            connection, stream=self._stream, epoch=self._epoch, first=units[0].offset, next=units[-1].offset + 1
-        )
-        if moved is None:
-            connection.rollback()
-            self._resume(connection)
-            raise ConflictError(
-                f"{self._stream} has moved to {self._next} without this writer", hint="give the units again"
+        ends = {unit.stream: unit.end for unit in units}
+        for stream in sorted(ends):  # in one order everywhere, as they are acquired
+            held = self._held[stream]
+            moved = self._queries.advance(
+                connection, stream=stream, epoch=held.epoch, first=held.next, next=ends[stream]
             )
+            if moved is None:
+                connection.rollback()
+                self._resume(connection)
+                raise ConflictError(
+                    f"{stream} has moved to {self._held[stream].next} without this writer", hint="give the units again"
+                )
 
     def _store(self, connection: psycopg.Connection[Any], rows: Rows, fast: Any) -> tuple[int, int, int]:
         if not len(rows):
@@ -291,28 +338,26 @@ class Writer:
                 }
             )
 
-    def _journal(self, connection: psycopg.Connection[Any], units: tuple[CommitUnit, ...]) -> None:
+    def _journal(self, connection: psycopg.Connection[Any], stream: str, units: Sequence[CommitUnit]) -> None:
         snapshot = next((u for u in reversed(units) if u.snapshot is not None), None)
-        kept_after = -1 if snapshot is None else snapshot.offset
+        kept_after = -1 if snapshot is None else snapshot.end - 1
         records = [(u.offset, u.journal) for u in units if u.journal is not None and u.offset > kept_after]
         if records:
             self._queries.write_journal(
                 connection,
-                stream=self._stream,
+                stream=stream,
                 offsets=[offset for offset, _ in records],
                 records=ByteaArray.of_bytes([record for _, record in records]),
             )
         if snapshot is not None:
-            self._queries.write_snapshot(
-                connection, stream=self._stream, place=snapshot.offset, state=snapshot.snapshot
-            )
-            self._queries.cut_journal(connection, stream=self._stream, place=snapshot.offset)
+            self._queries.write_snapshot(connection, stream=stream, place=kept_after, state=snapshot.snapshot)
+            self._queries.cut_journal(connection, stream=stream, place=kept_after)
 
     # -- latest values -------------------------------------------------------------------------------------------
 
     def flush_latest(self) -> None:
         """Write what is due of the latest values; for moments without units, when no commit carries them."""
-        if self._connection is None or self._stream is None or not self._certain:
+        if self._connection is None or not self._held or not self._certain:
             return
         try:
             while (due := self._latest.due(now := self._clock())) is not None:
@@ -349,14 +394,15 @@ class Writer:
         return int(low), int(high)
 
     def _resume(self, connection: psycopg.Connection[Any]) -> None:
-        """After a loss: is the stream still ours, how far did we come, what is newest?"""
-        row = self._queries.position(connection, stream=self._stream)
-        if row is None or int(row[0]) != self._epoch:
-            connection.rollback()
-            raise FencedError(
-                f"{self._stream} was taken over by another writer", hint="drop the state and acquire again"
-            )
-        self._next = int(row[1])
+        """After a loss: are the streams still ours, how far did we come, what is newest?"""
+        for stream, held in self._held.items():
+            row = self._queries.position(connection, stream=stream)
+            if row is None or int(row[0]) != held.epoch:
+                connection.rollback()
+                raise FencedError(
+                    f"{stream} was taken over by another writer", hint="drop the state and acquire again", stream=stream
+                )
+            held.next = int(row[1])
         self._queries.repair_latest(connection)
         self._load_latest(connection)
         connection.commit()
