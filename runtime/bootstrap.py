@@ -26,6 +26,11 @@ SCOPES: Final = ("read", "operate", "manage")
 OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 
 
+def status_file(data: DataDirectory) -> Path:
+    """Where the ingest process writes how it is, every second."""
+    return data.root / "run" / "ingest.json"
+
+
 # -- database ----------------------------------------------------------------------------------------------------------
 
 

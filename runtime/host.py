@@ -45,7 +45,7 @@ def stop_requests() -> Iterator[threading.Event]:
 
 def run_up(data: DataDirectory, settings: Settings) -> None:
     """``servitize up``: everything on, a compact live status, everything off when asked to stop."""
-    from runtime.bootstrap import FIRST_TENANT, WRITER
+    from runtime.bootstrap import FIRST_TENANT, WRITER, status_file
     from runtime.monitor import Monitor
     from runtime.supervisor import Supervisor
     from runtime.view import LiveView
@@ -60,7 +60,7 @@ def run_up(data: DataDirectory, settings: Settings) -> None:
             )
             with (
                 LiveView("servitize", "Ctrl-C stops everything in order", plain_every=_LOG_SECONDS) as view,
-                Monitor(supervisor.endpoints.databases[WRITER]) as monitor,
+                Monitor(supervisor.endpoints.databases[WRITER], status_file=status_file(data)) as monitor,
             ):
                 news.tell = view.say
                 while not stop.wait(_REFRESH_SECONDS):
@@ -198,7 +198,7 @@ class InstanceStatus:
 
 def current_status(data: DataDirectory) -> InstanceStatus:
     """The instance of a data directory as it is now; asks twice, a second apart, so that rates mean something."""
-    from runtime.bootstrap import WRITER
+    from runtime.bootstrap import WRITER, status_file
     from runtime.endpoints import read_endpoints
     from runtime.monitor import Monitor
 
@@ -212,7 +212,7 @@ def current_status(data: DataDirectory) -> InstanceStatus:
     )
     snapshot: Snapshot | None = None
     if instance.get("ready"):
-        with Monitor(read_endpoints(data).databases[WRITER]) as monitor:
+        with Monitor(read_endpoints(data).databases[WRITER], status_file=status_file(data)) as monitor:
             monitor.snapshot(parts)
             time.sleep(_REFRESH_SECONDS)
             snapshot = monitor.snapshot(parts)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 
 from runtime.demo.verdict import AlarmSeen
-from runtime.status import AlarmLine, EquipmentHealth, PartStatus, Rates, Snapshot, Totals, rates
+from runtime.status import AlarmLine, EquipmentHealth, Flow, PartStatus, Rates, Snapshot, Totals, flow, rates
 
 NEWEST_ALARMS = 8
 _RATE_SECONDS = 4.0
@@ -20,11 +22,13 @@ _RATE_SECONDS = 4.0
 class Monitor:
     """One connection of the writer's login, which reads only; made again after it was lost.
 
-    ``tenant_id`` narrows health, alarms and event time to one tenant; totals are the instance's.
+    ``tenant_id`` narrows health, alarms and event time to one tenant; totals are the instance's. ``status_file``:
+    where ingest writes how it is.
     """
 
-    def __init__(self, dsn: str, tenant_id: int | None = None) -> None:
+    def __init__(self, dsn: str, tenant_id: int | None = None, status_file: Path | None = None) -> None:
         self._dsn = dsn
+        self._status_file = status_file
         self.tenant_id = tenant_id
         self._connection: psycopg.Connection[Any] | None = None
         self._history: list[Totals] = []
@@ -38,7 +42,14 @@ class Monitor:
             self.close()
         known = self._last
         return Snapshot(
-            known.totals, known.rates, tuple(parts), known.health, known.alarms, known.active_alarms, tuple(news)
+            known.totals,
+            known.rates,
+            tuple(parts),
+            known.health,
+            known.alarms,
+            known.active_alarms,
+            tuple(news),
+            self._flow(),
         )
 
     def totals(self) -> Totals:
@@ -53,9 +64,19 @@ class Monitor:
             readings=counts.get("storage.in_measured", 0) + counts.get("storage.in_derived", 0),
             stored=counts.get("storage.stored", 0),
             dead_letters=int(queries.dead_letter_count(connection)),
+            refused=sum(count for name, count in counts.items() if name.startswith("ingest.refused.")),
+            missing=counts.get("ingest.sequence_missing", 0),
             event_time=queries.newest_event(connection, tenant_id=self.tenant_id),
             committed_at=queries.newest_received(connection),
         )
+
+    def _flow(self) -> Flow | None:
+        if self._status_file is None:
+            return None
+        try:
+            return flow(json.loads(self._status_file.read_bytes()))
+        except (OSError, ValueError):
+            return None
 
     def newest_event(self) -> int | None:
         """Event time (µs UTC) of the newest stored measured reading of the tenant."""

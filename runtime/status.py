@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class AlarmLine:
 class Totals:
     """Counts since the beginning of the database; two of them make a rate.
 
+    ``refused`` readings of all reasons, ``missing`` messages by the devices' own numbering.
     ``event_time`` is the newest stored event, ``committed_at`` the host's time of the last commit (both µs UTC).
     """
 
@@ -52,6 +55,8 @@ class Totals:
     readings: int = 0
     stored: int = 0
     dead_letters: int = 0
+    refused: int = 0
+    missing: int = 0
     event_time: int | None = None
     committed_at: int | None = None
 
@@ -82,8 +87,59 @@ def rates(before: Totals, after: Totals) -> Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Sparkplug:
+    """The Sparkplug host's connection: edge nodes known, of them born (online)."""
+
+    host_id: str
+    connected: bool
+    groups: int
+    nodes: int
+    online: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The ingest process at one moment, by its own word; counts since its start.
+
+    ``pending`` messages wait to be durable, ``acknowledged`` are; ``paused``: the broker is held back meanwhile.
+    ``sparkplug`` None: no group is mapped.
+    """
+
+    connected: bool
+    paused: bool
+    received: int
+    acknowledged: int
+    pending: int
+    pending_bytes: int
+    sparkplug: Sparkplug | None = None
+
+
+def flow(document: Mapping[str, Any]) -> Flow:
+    """Out of what ingest writes to its status file every second."""
+    ledger = document.get("ledger", {})
+    channel = next((c for c in document.get("channels", ()) if c.get("name") == "sparkplug" and c.get("groups")), None)
+    return Flow(
+        bool(document.get("connected")),
+        bool(document.get("paused")),
+        int(ledger.get("received", 0)),
+        int(ledger.get("acknowledged", 0)),
+        int(ledger.get("pending", 0)),
+        int(ledger.get("pending_bytes", 0)),
+        None
+        if channel is None
+        else Sparkplug(
+            str(channel.get("host_id", "")),
+            bool(channel.get("connected")),
+            int(channel.get("groups", 0)),
+            int(channel.get("nodes", 0)),
+            int(channel.get("online", 0)),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a live view shows."""
+    """Everything a live view shows. ``flow`` None: ingest has not said yet."""
 
     totals: Totals
     rates: Rates = Rates()
@@ -92,3 +148,4 @@ class Snapshot:
     alarms: tuple[AlarmLine, ...] = ()
     active_alarms: int = 0
     news: tuple[str, ...] = field(default_factory=tuple)
+    flow: Flow | None = None

@@ -35,6 +35,10 @@ def plain_line(snapshot: Snapshot) -> str:
     parts.append(f"{snapshot.active_alarms} active alarm{'' if snapshot.active_alarms == 1 else 's'}")
     if totals.dead_letters:
         parts.append(f"{totals.dead_letters} dead letters")
+    if totals.missing:
+        parts.append(f"{totals.missing} messages missing")
+    if (spb := _sparkplug(snapshot)) is not None:
+        parts.append(spb)
     return " | ".join(parts)
 
 
@@ -112,6 +116,21 @@ def _head(snapshot: Snapshot, title: str) -> RenderableType:
     )
     if totals.dead_letters:
         numbers.append(f"   {totals.dead_letters} dead letters", style="yellow")
+    if totals.refused or totals.missing:
+        numbers.append(
+            f"\n{_count(totals.refused)} readings refused, {_count(totals.missing)} messages missing by the devices' "
+            "own numbers: `servitize device list`",
+            style="yellow",
+        )
+    if (flow := snapshot.flow) is not None:
+        numbers.append(
+            f"\ningest: {'connected' if flow.connected else 'NOT CONNECTED'}, {_count(flow.received)} messages since "
+            f"its start, {_count(flow.acknowledged)} acknowledged, {flow.pending} pending "
+            f"({_count(flow.pending_bytes)} bytes)" + (", holding the broker back" if flow.paused else ""),
+            style="" if flow.connected else "red",
+        )
+    if (spb := _sparkplug(snapshot)) is not None:
+        numbers.append(f"\n{spb}")
     if totals.event_time is not None:
         numbers.append(f"\ndata at {_moment(totals.event_time)}")
         if pace.time_factor > 1.5:
@@ -170,6 +189,15 @@ def _lag(snapshot: Snapshot) -> str:
         return ""
     age = time.time() - committed / 1e6
     return f", last commit {age:.0f} s ago" if age >= 3 else ""
+
+
+def _sparkplug(snapshot: Snapshot) -> str | None:
+    found = None if snapshot.flow is None else snapshot.flow.sparkplug
+    if found is None:
+        return None
+    link = "" if found.connected else ", NOT CONNECTED"
+    groups = f"{found.groups} group{'' if found.groups == 1 else 's'}"
+    return f"sparkplug host {found.host_id!r}: {groups}, {found.online} of {found.nodes} edge nodes online{link}"
 
 
 def _moment(ts: int) -> str:

@@ -110,27 +110,76 @@ def list_devices(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Devices with their equipment.
+    """Devices with their equipment, what its numbering says is missing, and how much was refused.
 
     \b
     Example:
       servitize device list --tenant main
     """
-    from runtime import access
-    from storage import admin
+    from runtime.intake import devices_seen
 
-    with access.owner(data_directory(home)) as connection:
-        number = None if tenant is None else access.tenant_named(connection, tenant)
-        found = admin.devices(connection, number)
+    found = devices_seen(data_directory(home), tenant)
     if as_json:
-        fields = ("tenant", "equipment", "client_id", "username", "revoked")
-        print_json([{field: getattr(device, field) for field in fields} for device in found])
+        print_json([seen.as_document() for seen in found])
         return
     print_table(
-        ("tenant", "equipment", "client id", "username", "let in"),
-        [(d.tenant, d.equipment or "(any: gateway)", d.client_id, d.username, not d.revoked) for d in found],
+        ("tenant", "equipment", "client id", "username", "let in", "last heard", "missing", "refused"),
+        [
+            (
+                seen.tenant,
+                seen.equipment or seen.speaks_for,
+                seen.client_id,
+                seen.username,
+                not seen.revoked,
+                seen.last_received_at,
+                seen.missing_messages,
+                seen.refused_readings,
+            )
+            for seen in found
+        ],
         empty="no devices yet; add one with `servitize device add EQUIPMENT --type TYPE`",
     )
+
+
+@app.command()
+def show(
+    device: Annotated[str, typer.Argument(help="Client id or equipment key.")],
+    tenant: TenantSlug = "main",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """One device: gaps in its numbering, what of it was refused and why, and the limits it is held to.
+
+    A gateway shows every equipment of its tenant, since it may speak for any.
+
+    \b
+    Example:
+      servitize device show press-7
+    """
+    from runtime.intake import device_seen
+
+    seen, tally, limits = device_seen(data_directory(home), device, tenant)
+    if as_json:
+        print_json({**seen.as_document(), "intake": [line.as_document() for line in tally], "limits": limits})
+        return
+    print_pairs(
+        {
+            "equipment": f"{seen.equipment or seen.speaks_for} (tenant {seen.tenant})",
+            "client id": seen.client_id,
+            "username": seen.username,
+            "let in": not seen.revoked,
+            "last heard": seen.last_received_at,
+            **{f"at most {name.replace('_', ' ')}": limit for name, limit in limits.items()},
+        }
+    )
+    print()
+    print_table(
+        ("equipment", "what", "times", "messages or readings", "newest"),
+        [(line.equipment, line.what, line.times, line.amount, line.newest_at) for line in tally],
+        empty="nothing missing, nothing refused",
+    )
+    if any(line.reason for line in tally):
+        print("\nThe payloads are kept: servitize deadletter list --tenant", seen.tenant)
 
 
 def _show(made: NewDevice, as_json: bool) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from ingest.limits import IngestLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class ApiSettings:
     shelf_interval: float = 1.0
     fresh_within: float | None = None
     sequence: bool = True
+    device_limits: IngestLimits = field(default_factory=IngestLimits)
+    """What ingest holds devices to; shown beside what it refused. Whoever gives ingest others gives them here too."""
     grace: float = 5.0
     """Seconds that requests in flight get at shutdown."""
     metrics_token: str | None = None

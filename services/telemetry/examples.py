@@ -75,3 +75,22 @@ DEAD_LETTER: Final[dict[str, Any]] = {
     "replay_requested_at": None,
     "replayed_at": None,
 }
+INTAKE: Final[dict[str, Any]] = {
+    "equipment": EQUIPMENT,
+    "last_received_at": "2026-11-22T10:00:01Z",
+    "sequence": {
+        "gaps": 2,
+        "missing": 15,
+        "newest_at": "2026-11-22T09:41:10Z",
+        "recent": [{"ts": "2026-11-22T09:41:10Z", "first": 4711, "last": 4722, "missing": 12}],
+    },
+    "refused": [{"reason": "unknown-point", "times": 3, "readings": 3, "newest_at": "2026-11-21T17:02:00Z"}],
+    "limits": {
+        "messages_per_second": 5000.0,
+        "readings_per_second": 100000.0,
+        "burst_seconds": 60.0,
+        "message_bytes": 262144,
+        "message_readings": 10000,
+        "points": 2000,
+    },
+}

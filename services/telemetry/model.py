@@ -68,6 +68,52 @@ class Readings(Answer):
     )
 
 
+class SequenceGap(Answer):
+    """Messages that were numbered and never came."""
+
+    ts: Moment = Field(description="Time of the message behind the gap")
+    first: int | None = Field(description="First missing number; null where whoever told the gap did not say")
+    last: int | None
+    missing: int
+
+
+class SequenceSeen(Answer):
+    """What a device's own numbering shows: the one loss that nothing else on the way can show."""
+
+    gaps: int
+    missing: int = Field(description="Messages missing in all gaps")
+    newest_at: Moment | None = Field(description="Event time behind the newest gap")
+    recent: list[SequenceGap] = Field(description="The newest gaps, at most ten; all of them are events `sequence_gap`")
+
+
+class Refused(Answer):
+    reason: str = Field(description="Listed in the MQTT reference")
+    times: int = Field(description="Payloads or single values refused")
+    readings: int
+    newest_at: Moment
+
+
+class DeviceLimits(Answer):
+    """What one equipment's devices may send; what is beyond is refused with the reason in brackets."""
+
+    messages_per_second: float | None = Field(description="`rate-limited`; null where the publisher's clock counts")
+    readings_per_second: float | None
+    burst_seconds: float | None = Field(description="So many seconds' worth may come at once, after a time away")
+    message_bytes: int = Field(description="`too-large`")
+    message_readings: int = Field(description="`too-many-points`")
+    points: int = Field(description="`too-many-points`; of the equipment, those of its type included")
+
+
+class Intake(Answer):
+    """What became of what an equipment's devices sent, since it was registered."""
+
+    equipment: EquipmentRef
+    last_received_at: Moment | None = Field(description="When the newest of its readings came in")
+    sequence: SequenceSeen
+    refused: list[Refused] = Field(description="By reason; payloads are in `/v1/dead-letters` as long as they are kept")
+    limits: DeviceLimits
+
+
 class Gap(Answer):
     time_from: Moment = Field(serialization_alias="from")
     time_to: Moment = Field(serialization_alias="to")

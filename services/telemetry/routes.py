@@ -14,13 +14,14 @@ from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, maybe_equipment_id, plain
 from services.telemetry import service
-from services.telemetry.examples import DEAD_LETTER, EVENT, GAPS, LATEST, POINT, READINGS
+from services.telemetry.examples import DEAD_LETTER, EVENT, GAPS, INTAKE, LATEST, POINT, READINGS
 from services.telemetry.model import (
     DeadLetterDetail,
     DeadLetterSummary,
     Event,
     Gap,
     Gaps,
+    Intake,
     Latest,
     PointDetail,
     Readings,
@@ -31,7 +32,13 @@ from services.tenancy.service import equipment_ref
 router = APIRouter(tags=["telemetry"])
 
 From = Annotated[Moment | None, Query(alias="from", description="Inclusive; an hour before `to`, if not given")]
-To = Annotated[Moment | None, Query(alias="to", description="Exclusive; just behind the newest reading, if not given")]
+To = Annotated[
+    Moment | None,
+    Query(
+        alias="to",
+        description="Exclusive; if not given, just behind the newest value of `/latest`, which follows by up to 2 s",
+    ),
+]
 
 
 @router.get(
@@ -43,6 +50,17 @@ async def latest_readings(session: Reading, equipment: EquipmentRef) -> Latest:
     """Newest by event time, however late others arrive."""
     found = await equipment_ref(session.db, await equipment_id(session.db, equipment))
     return await service.latest(session.db, found)
+
+
+@router.get(
+    "/equipment/{equipment}/intake",
+    summary="What was missing and what was refused of what it sent",
+    responses={200: examples(intake=INTAKE), **responses("not-found")},
+)
+async def show_intake(session: Reading, equipment: EquipmentRef) -> Intake:
+    """Gaps in its own numbering, refusals by reason, and the limits that hold."""
+    found = await equipment_ref(session.db, await equipment_id(session.db, equipment))
+    return await service.intake(session.db, found, session.app.settings.device_limits)
 
 
 @router.get("/points/{point}", summary="One point", responses={200: examples(point=POINT), **responses("not-found")})

@@ -12,19 +12,28 @@ from typing import Any, Final
 from core import quality
 from core.errors import NotFoundError
 from core.time import SECOND, parse_duration
+from ingest.limits import IngestLimits
 from services.api.database import Row, Transaction
 from services.api.errors import ParameterError
 from services.telemetry.model import (
     DeadLetterDetail,
     DeadLetterSummary,
+    DeviceLimits,
     EquipmentRef,
     Event,
+    Intake,
     Latest,
     LatestPoint,
     PointDetail,
     Reading,
+    Refused,
+    SequenceGap,
+    SequenceSeen,
 )
 
+RECENT_GAPS: Final = 10
+_GAP: Final = "sequence_gap"
+_REFUSED: Final = "refused."
 DEFAULT_WINDOW: Final = timedelta(hours=1)
 _TINY: Final = timedelta(microseconds=1)
 _describe = lru_cache(256)(quality.describe)
@@ -144,3 +153,54 @@ async def request_replay(db: Transaction, letter_id: int, who: str) -> datetime:
     asked = await db.value("request_replay", letter=letter_id, who=who)
     assert isinstance(asked, datetime)
     return asked
+
+
+async def intake(db: Transaction, equipment: EquipmentRef, limits: IngestLimits) -> Intake:
+    """What became of what the equipment's devices sent."""
+    tally = {row["what"]: row for row in await db.rows("intake_tally", equipment=equipment.id)}
+    state = await db.row("intake_state", equipment=equipment.id)
+    assert state is not None
+    gaps = tally.get(_GAP)
+    recent = await db.rows("recent_gaps", equipment=equipment.id, count=RECENT_GAPS) if gaps else []
+    return Intake(
+        equipment=equipment,
+        last_received_at=state["last_received_at"],
+        sequence=SequenceSeen(
+            gaps=gaps["times"] if gaps else 0,
+            missing=gaps["amount"] if gaps else 0,
+            newest_at=gaps["newest_at"] if gaps else None,
+            recent=[_gap_of(row) for row in recent],
+        ),
+        refused=[
+            Refused(
+                reason=what.removeprefix(_REFUSED),
+                times=row["times"],
+                readings=row["amount"],
+                newest_at=row["newest_at"],
+            )
+            for what, row in tally.items()
+            if what.startswith(_REFUSED)
+        ],
+        limits=_limits(limits, rated=not state["publisher_clock"]),
+    )
+
+
+def _gap_of(row: Row) -> SequenceGap:
+    """Events come from devices too: what is no number there is unknown here."""
+    first, last, missing = (_count(row["body"].get(name)) for name in ("first", "last", "missing"))
+    return SequenceGap(ts=row["ts"], first=first, last=last, missing=missing or 0)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
+
+
+def _limits(limits: IngestLimits, *, rated: bool) -> DeviceLimits:
+    return DeviceLimits(
+        messages_per_second=limits.messages_per_second if rated else None,
+        readings_per_second=limits.readings_per_second if rated else None,
+        burst_seconds=limits.burst_seconds if rated else None,
+        message_bytes=limits.message.max_bytes,
+        message_readings=limits.message.max_values,
+        points=limits.points_per_equipment,
+    )

@@ -69,6 +69,9 @@ DEVICE: Final[dict[str, Any]] = {
     "created_at": "2026-11-22T10:00:00Z",
     "rotated_at": None,
     "revoked_at": None,
+    "last_received_at": "2026-11-22T10:00:01Z",
+    "missing_messages": 15,
+    "refused_readings": 3,
 }
 GRANT: Final[dict[str, Any]] = {
     "id": 9,

@@ -132,6 +132,9 @@ class Device(Answer):
     created_at: Moment
     rotated_at: Moment | None
     revoked_at: Moment | None
+    last_received_at: Moment | None = Field(description="When the newest reading of its equipment came in")
+    missing_messages: int | None = Field(description="Gaps in its equipment's numbering; null for a gateway")
+    refused_readings: int | None = Field(description="Of its equipment; `/v1/equipment/{equipment}/intake` says why")
 
 
 class Grant(Answer):

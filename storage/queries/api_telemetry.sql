@@ -65,3 +65,17 @@ SELECT h.component, c.name, c.criticality, h.at, h.index, h.reasons
 
 -- name: request_replay(letter, who)$
 SELECT servitize.request_replay(:letter::bigint, :who::text);
+
+-- name: intake_tally(equipment)
+SELECT t.what, t.times, t.amount, t.newest_at FROM servitize.intake_tally t WHERE t.equipment_id = :equipment ORDER BY t.what;
+
+-- name: intake_state(equipment)^
+-- When the newest of its measured readings came in, and whether its seconds are its publisher's (then no rates are held).
+SELECT (SELECT max(l.received_at) FROM servitize.latest_visible l WHERE l.equipment_id = :equipment AND l.kind = 'measured')
+           AS last_received_at,
+       EXISTS (SELECT FROM servitize.equipment e JOIN servitize.tenant t ON t.id = e.tenant_id
+                WHERE e.id = :equipment AND t.publisher_clock) AS publisher_clock;
+
+-- name: recent_gaps(equipment, count)
+SELECT e.ts, e.body FROM servitize.event e
+ WHERE e.equipment_id = :equipment AND e.kind = 'sequence_gap' ORDER BY e.ts DESC, e.hash LIMIT :count;

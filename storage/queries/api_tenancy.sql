@@ -78,9 +78,18 @@ SELECT servitize.change_equipment(:id::int, :name::text, :serial::text, :site::t
 SELECT servitize.fit_equipment(:id::int, :components::jsonb, :points::jsonb);
 
 -- name: devices(after, count)
-SELECT d.id, d.client_id, d.username, e.key AS equipment, d.created_at, d.rotated_at, d.revoked_at
+-- What is missing and what was refused is that of the device's equipment; a gateway's stands with each equipment that it speaks for.
+SELECT d.id, d.client_id, d.username, e.key AS equipment, d.created_at, d.rotated_at, d.revoked_at,
+       t.missing_messages, t.refused_readings, l.last_received_at
   FROM servitize.device d
   LEFT JOIN servitize.equipment e ON e.id = d.equipment_id
+  LEFT JOIN LATERAL (
+       SELECT coalesce(sum(x.amount) FILTER (WHERE x.what = 'sequence_gap'), 0)::bigint AS missing_messages,
+              coalesce(sum(x.amount) FILTER (WHERE x.what <> 'sequence_gap'), 0)::bigint AS refused_readings
+         FROM servitize.intake_tally x WHERE x.equipment_id = d.equipment_id) t ON d.equipment_id IS NOT NULL
+  LEFT JOIN LATERAL (
+       SELECT max(x.received_at) AS last_received_at FROM servitize.latest_visible x
+        WHERE x.equipment_id = d.equipment_id AND x.kind = 'measured') l ON d.equipment_id IS NOT NULL
  WHERE :after::int IS NULL OR d.id > :after
  ORDER BY d.id
  LIMIT :count;

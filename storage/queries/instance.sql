@@ -108,3 +108,27 @@ SELECT t.slug, p.name, p.document
   FROM servitize.mapping_profile p JOIN servitize.tenant t ON t.id = p.tenant_id
  WHERE :tenant_id::int IS NULL OR p.tenant_id = :tenant_id
  ORDER BY t.slug, p.name;
+
+-- name: device_intake(tenant_id)
+-- Per device of one tenant, or of all where NULL: its id, when its equipment's newest reading came in, messages missing, readings refused.
+SELECT d.id, servitize.to_us(l.received_at), t.missing, t.refused
+  FROM servitize.device d
+  LEFT JOIN LATERAL (
+       SELECT coalesce(sum(x.amount) FILTER (WHERE x.what = 'sequence_gap'), 0)::bigint AS missing,
+              coalesce(sum(x.amount) FILTER (WHERE x.what <> 'sequence_gap'), 0)::bigint AS refused
+         FROM servitize.intake_tally x WHERE x.equipment_id = d.equipment_id) t ON d.equipment_id IS NOT NULL
+  LEFT JOIN LATERAL (
+       SELECT max(r.received_at) AS received_at FROM servitize.latest_reading r JOIN servitize.point p ON p.id = r.point_id
+        WHERE p.equipment_id = d.equipment_id AND p.kind = 'measured') l ON d.equipment_id IS NOT NULL
+ WHERE :tenant_id::int IS NULL OR d.tenant_id = :tenant_id::int
+ ORDER BY d.id;
+
+-- name: intake_tally(tenant_id, equipment)
+-- What was missing and refused, of one equipment (its key) or of each: equipment, what, times, amount, newest.
+SELECT e.key, t.what, t.times, t.amount, servitize.to_us(t.newest_at)
+  FROM servitize.intake_tally t JOIN servitize.equipment e ON e.id = t.equipment_id
+ WHERE e.tenant_id = :tenant_id AND (:equipment::text IS NULL OR e.key = :equipment::text)
+ ORDER BY e.key, t.what;
+
+-- name: publisher_clock(tenant_id)$
+SELECT publisher_clock FROM servitize.tenant WHERE id = :tenant_id;

@@ -89,15 +89,32 @@ WITH stored AS (
     SELECT * FROM unnest(:equipment::int[], :kinds::text[], :times::timestamptz[], :hashes::bytea[], :bodies::jsonb[],
                          :received::timestamptz[])
     ON CONFLICT (equipment_id, kind, ts, hash) DO NOTHING
-    RETURNING 1)
+    RETURNING equipment_id, kind, ts, body),
+tallied AS (
+    INSERT INTO servitize.intake_tally AS t (equipment_id, what, times, amount, newest_at)
+    SELECT s.equipment_id, 'sequence_gap', count(*), sum(servitize.missing_in(s.body))::bigint, max(s.ts)
+      FROM stored s WHERE s.kind = 'sequence_gap' GROUP BY s.equipment_id ORDER BY s.equipment_id
+    ON CONFLICT (equipment_id, what) DO UPDATE
+       SET times = t.times + excluded.times, amount = t.amount + excluded.amount,
+           newest_at = greatest(t.newest_at, excluded.newest_at))
 SELECT count(*) FROM stored;
 
 -- name: store_dead_letters(hashes, tenants, equipment, topics, payloads, sizes, reasons, details, firsts, lasts, counts, readings)!
+WITH letter AS MATERIALIZED (
+    SELECT * FROM unnest(:hashes::bytea[], :tenants::int[], :equipment::int[], :topics::text[], :payloads::bytea[], :sizes::int[],
+                         :reasons::text[], :details::text[], :firsts::timestamptz[], :lasts::timestamptz[], :counts::bigint[],
+                         :readings::bigint[])
+           AS l (hash, tenant_id, equipment_id, topic, payload, payload_bytes, reason, detail, first_at, last_at, count, readings)),
+tallied AS (
+    INSERT INTO servitize.intake_tally AS t (equipment_id, what, times, amount, newest_at)
+    SELECT l.equipment_id, 'refused.' || l.reason, sum(l.count)::bigint, sum(l.readings)::bigint, max(l.last_at)
+      FROM letter l WHERE l.equipment_id IS NOT NULL GROUP BY l.equipment_id, l.reason ORDER BY l.equipment_id, l.reason
+    ON CONFLICT (equipment_id, what) DO UPDATE
+       SET times = t.times + excluded.times, amount = t.amount + excluded.amount,
+           newest_at = greatest(t.newest_at, excluded.newest_at))
 INSERT INTO servitize.dead_letter AS d
     (hash, tenant_id, equipment_id, topic, payload, payload_bytes, reason, detail, first_received_at, last_received_at, count, readings)
-SELECT * FROM unnest(:hashes::bytea[], :tenants::int[], :equipment::int[], :topics::text[], :payloads::bytea[], :sizes::int[],
-                     :reasons::text[], :details::text[], :firsts::timestamptz[], :lasts::timestamptz[], :counts::bigint[],
-                     :readings::bigint[])
+SELECT * FROM letter
 ON CONFLICT (hash) DO UPDATE
    SET count = d.count + excluded.count, readings = d.readings + excluded.readings, detail = excluded.detail,
        last_received_at = greatest(d.last_received_at, excluded.last_received_at),

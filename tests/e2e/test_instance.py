@@ -114,6 +114,25 @@ def test_a_device_is_added_once(running: Servitize, device: dict[str, Any]) -> N
     assert "servitize device rotate press-7" in refused
 
 
+def test_what_is_missing_and_what_was_refused_stands_with_the_device(
+    running: Servitize, device: dict[str, Any]
+) -> None:
+    publish(device, [{**frame(7002.0), "seq": 1}, {**frame(7003.0), "seq": 6}, {"values": {"no.such.point": "x"}}])
+
+    def tally() -> dict[str, int]:
+        shown = running.json("device", "show", "press-7")
+        return {line["what"]: line["amount"] for line in shown["intake"]}
+
+    wait_for(lambda: tally().get("missing messages") == 4, "the gap")
+    wait_for(lambda: len(tally()) == 2, "the refusal")
+    (seen,) = [d for d in running.json("device", "list") if d["equipment"] == "press-7"]
+    assert (seen["missing_messages"], seen["refused_readings"]) == (4, 1)
+    totals = running.json("status")["snapshot"]
+    assert totals["totals"]["missing"] == 4
+    assert totals["flow"]["connected"] is True
+    assert api(running, "/v1/equipment/press-7/intake")["sequence"]["recent"][0]["missing"] == 4
+
+
 def test_an_unknown_type_names_those_there_are(running: Servitize) -> None:
     assert "metro-train-6" in running("device", "add", "x-1", "--type", "no-such-type", code=1)
 

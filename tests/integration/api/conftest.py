@@ -162,6 +162,11 @@ def _story(world: World, party: Party) -> None:
         row = cursor.fetchone()
         assert row is not None
         party.dead_letter = row[0]
+        cursor.execute(
+            b"INSERT INTO servitize.intake_tally VALUES (%(e)s, 'refused.not-json', 1, 1, %(at)s),"
+            b" (%(e)s, 'sequence_gap', 2, 15, %(at)s)",
+            {"e": party.equipment, "at": at},
+        )
         reason = [
             {
                 "condition": "bearing/vibration/high",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 
-from core.time import MINUTE, SECOND, isoformat
+from core.time import MINUTE, SECOND, isoformat, to_datetime
 from tests.integration.api.conftest import T0, World
 
 pytestmark = pytest.mark.integration
@@ -146,6 +148,24 @@ def test_events(a: httpx2.Client) -> None:
     assert a.get("/v1/events").json()["items"][0]["body"] == {"text": "oil changed"}
     assert a.get("/v1/events?kind=start").json()["items"] == []
     assert len(a.get("/v1/events?equipment=P-1&kind=maintenance").json()["items"]) == 1
+
+
+def test_what_was_missing_and_refused_is_shown_with_the_limits_that_hold(a: httpx2.Client, world: World) -> None:
+    gap = {"first": 3, "last": 14, "missing": 12}
+    for at, body in enumerate((gap, {"missing": "x"})):
+        said = [world.a.pending, to_datetime(T0 + at), json.dumps(body)]
+        world.execute("INSERT INTO servitize.event VALUES (%s, 'sequence_gap', %s, 'h', %s, now())", said)
+    world.execute("INSERT INTO servitize.intake_tally VALUES (%s, 'sequence_gap', 2, 12, now())", [world.a.pending])
+    shown = a.get("/v1/equipment/P-2/intake").json()
+    assert [(g["first"], g["missing"]) for g in shown["sequence"]["recent"]] == [(None, 0), (3, 12)]
+    assert (shown["sequence"]["gaps"], shown["sequence"]["missing"], shown["refused"]) == (2, 12, [])
+    shown = a.get("/v1/equipment/P-1/intake").json()
+    assert [(r["reason"], r["times"], r["readings"]) for r in shown["refused"]] == [("not-json", 1, 1)]
+    assert shown["last_received_at"] is not None
+    assert shown["limits"]["messages_per_second"] == 5000
+    (device,) = a.get("/v1/devices").json()["items"]
+    assert (device["missing_messages"], device["refused_readings"]) == (15, 1)
+    world.execute("UPDATE servitize.intake_tally SET amount = 0 WHERE equipment_id = %s", [world.a.pending])
 
 
 def test_dead_letters_show_what_came_and_can_be_asked_to_go_again(a: httpx2.Client, world: World) -> None:

@@ -41,6 +41,7 @@ API_READS = {
     "event",
     "health",
     "health_history",
+    "intake_tally",
     "latest_visible",
     "my_equipment",
     "outbox",
@@ -214,6 +215,7 @@ def test_a_tenant_sees_its_own_rows_and_none_of_another(world: Store) -> None:
         "health_history": "equipment_id",
         "outbox": "equipment_id",
         "dead_letter": "equipment_id",
+        "intake_tally": "equipment_id",
         "latest_visible": "equipment_id",
     }
     for tenant, equipment in ((world.acme, world.ours), (world.bolt, world.theirs)):

@@ -213,6 +213,21 @@ def test_dead_letters_are_kept_once_and_counted_and_their_payload_stays(store: S
     assert rows == [(payload, 3, 9, store.acme), (payload, 1, 1, None)]
 
 
+def test_gaps_and_refusals_are_tallied_per_equipment_and_a_gap_told_twice_counts_once(store: Store) -> None:
+    gap = EventRecord(store.ours, "sequence_gap", T0, {"first": 4, "last": 8, "missing": 5})
+    more = EventRecord(store.ours, "sequence_gap", T0 + 9, {"first": 12, "last": 12, "missing": 1})
+    lies = [EventRecord(store.ours, "sequence_gap", T0 + n, {"missing": m}) for n, m in enumerate(("x", -3, None), 1)]
+    letter = DeadLetter("t", b"?", "not-json", "", T0 + 7, store.acme, store.ours, 3)
+    with Committer(store) as c:
+        c.commit(events=[gap, EventRecord(store.ours, "error", T0, {})], dead_letters=[letter, letter])
+        c.commit(events=[gap, more, *lies], dead_letters=[letter, DeadLetter("t", b"", "future", "", T0)])
+    columns = "equipment_id, what, times, amount, servitize.to_us(newest_at)"
+    assert store.all(f"SELECT {columns} FROM servitize.intake_tally ORDER BY what") == [
+        (store.ours, "refused.not-json", 3, 9, T0 + 7),
+        (store.ours, "sequence_gap", 5, 6, T0 + 9),
+    ]
+
+
 def test_states_and_health_are_kept_and_history_says_only_what_is_new(store: Store) -> None:
     def health(at: int, index: float) -> HealthAssessment:
         return HealthAssessment(store.ours, "bearing1", at, index, (HealthReason("c", "hot", 100 - index),))

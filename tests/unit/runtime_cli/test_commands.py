@@ -16,7 +16,7 @@ from runtime.cli.app import app
 HEAVY = {"numpy", "psycopg", "rich", "paho", "fastapi", "pydantic", "yaml", "scipy", "pint", "structlog", "jsonschema"}
 EXPECTED = {
     "demo", "up", "down", "status", "doctor", "migrate", "replay", "evaluate demo",
-    "device add", "device gateway", "device rotate", "device revoke", "device list",
+    "device add", "device gateway", "device rotate", "device revoke", "device list", "device show",
     "equipment list", "equipment add", "equipment approve", "tenant add", "tenant list",
     "key create", "key list", "key revoke", "types list", "types show", "types check", "types add",
     "profile check", "profile add", "profile list", "profile remove",
