@@ -31,7 +31,10 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class LedgerCounts:
-    """``received`` = ``durable`` + ``pending``; ``superseded`` were durable too, but on a connection that is gone."""
+    """``received`` = ``durable`` + ``pending``; ``superseded`` were durable too, but on a connection that is gone.
+
+    ``unrepeatable``: of those pending, the ones that nobody sends again (QoS 0).
+    """
 
     received: int
     durable: int
@@ -39,6 +42,7 @@ class LedgerCounts:
     superseded: int
     pending: int
     pending_bytes: int
+    unrepeatable: int
 
 
 class Ledger:
@@ -50,7 +54,7 @@ class Ledger:
         self._ready: list[int] = []
         self._generation = 0
         self._received = self._durable = self._acknowledged = self._superseded = 0
-        self._pending_bytes = 0
+        self._pending_bytes = self._unrepeatable = 0
 
     def new_connection(self) -> int:
         """A connection was made: nothing of the earlier ones will be acknowledged. Its generation."""
@@ -68,6 +72,8 @@ class Ledger:
             self._pending_bytes += handle.size
             if qos > 0:
                 self._waiting.append(handle)
+            else:
+                self._unrepeatable += size > 0
             return handle
 
     def durable(self, handles: Sequence[Handle]) -> bool:
@@ -79,6 +85,8 @@ class Ledger:
                 handle.durable = True
                 self._durable += 1
                 self._pending_bytes -= handle.size
+                if handle.qos == 0:
+                    self._unrepeatable -= handle.size > OVERHEAD
                 if handle.generation != self._generation:
                     self._superseded += 1
             before = len(self._ready)
@@ -104,5 +112,11 @@ class Ledger:
         with self._lock:
             pending = self._received - self._durable
             return LedgerCounts(
-                self._received, self._durable, self._acknowledged, self._superseded, pending, self._pending_bytes
+                self._received,
+                self._durable,
+                self._acknowledged,
+                self._superseded,
+                pending,
+                self._pending_bytes,
+                self._unrepeatable,
             )

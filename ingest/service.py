@@ -36,6 +36,10 @@ _TURN: Final = 500
 """Messages taken before the clock is looked at."""
 _CATCH_UP_GRACE: Final = 1 * SECOND
 _CATCH_UP_LIMIT: Final = 120 * SECOND
+_FIRST_BACKOFF: Final = 0.2
+_LONGEST_BACKOFF: Final = 5.0
+_LEAVE_SECONDS: Final = 3.0
+"""For taking leave of brokers; they are not waited for longer, since what they have not heard they send again."""
 
 _T = TypeVar("_T")
 
@@ -73,11 +77,13 @@ class IngestService:
         self._inbox: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
         self._coalescer = Coalescer()
         self._fresh: RegistrySnapshot | None = None
+        self._life = threading.Lock()
+        """Held where it is decided whether we serve: a stop comes before that, or after it."""
+        self._serving = False
         self._stopping = threading.Event()
         self._draining = threading.Event()
         self._ended = threading.Event()
-        self._drained = False
-        self._stop_timeout = 10.0
+        self._drain_until = self._close_until = 0.0
         self.failure: BaseException | None = None
         self._intake: Intake | None = None
         self._session: MqttSession | None = None
@@ -87,13 +93,22 @@ class IngestService:
     # --- life
     # ----------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Load the registry, recover the sink, connect. Returns when messages may come; raises what is in the way."""
-        self._snapshot = self._registry.load()
-        self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self))
-        self._say_broken_profiles()
-        self._intake.resume(self._sink.start(self._snapshot, self._durable, self._fail))
-        self._session = MqttSession(
+    def start(self) -> bool:
+        """Load the registry, recover the sink, connect. Waits while the database is away.
+
+        True when messages may come; False where :meth:`stop` came first. Raises what else is in the way.
+        """
+        try:
+            self._snapshot = self._patiently(self._registry.load)
+            self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self))
+            self._say_broken_profiles()
+            self._intake.resume(self._sink.start(self._snapshot, self._durable, self._fail))
+        except Exception as error:
+            if not self._stopping.is_set():
+                raise
+            log.info("ingest.stopped_before_it_served", problem=str(error))
+            return False
+        session = MqttSession(
             self._settings,
             self._ledger,
             self._inbox.put,
@@ -101,42 +116,65 @@ class IngestService:
             clock=self._clock,
             status_topic=STATUS_TOPIC,
         )
-        self._session.subscribe(self._intake.router.filters, self._note(self._snapshot))
+        session.subscribe(self._intake.router.filters, self._note(self._snapshot))
         junction = Junction(self._intake, self._coalescer, self._ledger, self._inbox.put, self._flush, self._clock)
-        for channel in self._channels:
-            channel.open(junction, self._snapshot)
-        self._core.start()
-        self._watcher.start()
-        self._session.start()
+        with self._life:
+            if self._stopping.is_set():
+                self._sink.close(0.0)
+                return False
+            self._session = session
+            for channel in self._channels:
+                channel.open(junction, self._snapshot)
+            self._core.start()
+            self._watcher.start()
+            session.start()
+            self._serving = True
+        return True
 
     def wait(self, timeout: float | None = None) -> bool:
         """Until it ended by itself (:attr:`failure`) or was stopped; False after ``timeout`` seconds."""
         return self._ended.wait(timeout)
 
-    def stop(self, timeout: float = 10.0) -> bool:
-        """Take no more, make durable and acknowledge what was taken, disconnect. False where that did not succeed in
-        time.
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Take no more, make durable and acknowledge what was taken, disconnect; within ``timeout`` and a few seconds.
 
-        What was not acknowledged is still the broker's, so nothing is lost either way.
+        True where nothing is lost by it: what could not be made durable in time was not acknowledged, so it comes
+        again. Only what was sent at QoS 0 does not.
         """
-        if self._session is None:
-            return True
-        self._stop_timeout = timeout
-        self._session.stop_reading()
+        now = time.monotonic()
+        with self._life:
+            serving, session = self._serving, self._session
+            self._drain_until, self._close_until = now + timeout / 2, now + timeout
+            if not serving:
+                self._stopping.set()
+        if not serving or session is None:
+            self._sink.abandon()
+            self._ended.set()
+            return self.failure is None
+        session.stop_reading()
         for channel in self._channels:
             channel.stop_reading()
         self._draining.set()
-        self._core.join(timeout)
+        self._core.join(timeout + 1.5)  # closing the sink may take a second more than it was given
         self._stopping.set()
         if self._core.is_alive():
             self._sink.abandon()
-            self._core.join(timeout)
-        self._session.stop()
-        for channel in self._channels:
-            channel.stop()
-        self._watcher.join(self._registry_interval + 1)
+            self._core.join(1.0)
+        self._take_leave(session)
         self._ended.set()
-        return self._drained and self.failure is None
+        left = self._ledger.counts()
+        if left.pending:
+            log.warning("ingest.left_undone", comes_again=left.pending - left.unrepeatable, lost=left.unrepeatable)
+        return self.failure is None and not left.unrepeatable
+
+    def _take_leave(self, session: MqttSession) -> None:
+        """Of every connection at once."""
+        parts = (session, *self._channels)
+        for part in parts:
+            part.stop(0.0)
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for part in parts:
+            part.stop(max(0.0, deadline - time.monotonic()))
 
     def metrics(self) -> dict[str, Any]:
         """Counters per hop since the start; figures of one moment, not of one transaction."""
@@ -163,7 +201,7 @@ class IngestService:
             self._loop()
             if not self._stopping.is_set():
                 self._flush()
-                self._drained = self._sink.close(self._stop_timeout)
+                self._sink.close(max(0.1, self._close_until - time.monotonic()))
         except Abort:
             log.warning("ingest.aborted", pending=self._ledger.counts().pending)
         except BaseException as error:
@@ -210,7 +248,9 @@ class IngestService:
                 self._flush()
             if self._fresh is not None:
                 self._adopt()
-            if self._draining.is_set() and message is None and self._inbox.empty():
+            if self._draining.is_set() and (
+                (message is None and self._inbox.empty()) or time.monotonic() >= self._drain_until
+            ):
                 return
 
     def _next(self, timeout: float) -> Inbound | None:
@@ -272,25 +312,37 @@ class IngestService:
 
     def register(self, what: Callable[[RegistryPort], None]) -> None:
         """Do ``what`` and go on with the registry as it then is. Waits while the database is away, as messages do."""
-        delay, failing = 0.2, False
+
+        def done() -> RegistrySnapshot:
+            with self._registry_lock:
+                what(self._registry)
+                return self._registry.load()
+
+        try:
+            snapshot = self._patiently(done)
+        except ServitizeError as error:
+            log.warning("registration.refused", problem=str(error))
+            return
+        if snapshot.version != self._snapshot.version:
+            self._use(snapshot)
+
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """The answer of the database, however long it is away; :class:`Abort` where we are told to stop meanwhile."""
+        delay, failing = _FIRST_BACKOFF, False
         while True:
             try:
-                with self._registry_lock:
-                    what(self._registry)
-                    snapshot = self._registry.load()
-                break
+                answer = ask()
             except UnavailableError as error:
                 if not failing:
                     log.warning("registry.unreachable", problem=str(error))
                 failing = True
                 if self._stopping.wait(delay):
                     raise Abort from error
-                delay = min(delay * 2, 5.0)
-            except ServitizeError as error:
-                log.warning("registration.refused", problem=str(error))
-                return
-        if snapshot.version != self._snapshot.version:
-            self._use(snapshot)
+                delay = min(delay * 2, _LONGEST_BACKOFF)
+                continue
+            if failing:
+                log.info("registry.back")
+            return answer
 
     # --- called from other threads
     # -----------------------------------------------------------------------------------------

@@ -52,5 +52,5 @@ class Sink(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Give up what is not durable; who waits in :meth:`submit` gets an error. From any thread."""
+        """Give up what is not durable; who waits in :meth:`start` or :meth:`submit` gets an error. From any thread."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -56,11 +57,13 @@ class Caretaker:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Returns once the threads have ended, a beat or a transaction later."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Returns once the threads have ended, a beat or a transaction later; or after ``timeout`` seconds, by a
+        process that ends then."""
         self._stop.set()
+        deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join()
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         self._threads = []
 
     def __enter__(self) -> Caretaker:

@@ -1,15 +1,12 @@
-"""The ingest process of the embedded host: builds everything from one configuration and runs until it is told to stop.
+"""The embedded host's ingest: builds everything from one configuration and runs until it is told to stop.
 
-Started by the runtime in a process of its own (`run`), or by hand: ``python -m stream_processors.embedded_main
-CONFIG.json``. TERM and INT end it cleanly: no more messages, last commit, snapshot, acknowledgements, disconnect.
+The runtime starts it in a process of its own; by hand: ``python -m stream_processors.embedded_process CONFIG.json``.
+TERM and INT end it cleanly: no more messages, last commit, snapshot, acknowledgements, disconnect.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,13 +17,15 @@ import orjson
 import structlog
 from psycopg_pool import ConnectionPool
 
-from core.errors import FencedError, InvalidInputError, ServitizeError
+from core.errors import FencedError, InvalidInputError
 from formats.record import BinaryRecordCodec
+from ingest.life import STOP_SECONDS, serve
 from ingest.limits import IngestLimits
 from ingest.service import IngestService
 from ingest.session import MqttSettings
 from ingest.sparkplug.channel import SparkplugChannel
 from ingest.sparkplug.limits import SparkplugSettings
+from ingest.told import StopSignal
 from models.types import from_document
 from storage.registry import Registry
 from storage.writer import Writer
@@ -40,7 +39,9 @@ STOPPED: Final = 0
 FAILED: Final = 1
 FENCED: Final = 3
 """Another process has taken the stream: starting this one again would only take it back."""
-_POLL_SECONDS: Final = 0.03
+_CONNECT_SECONDS: Final = 5
+_RECONNECT_SECONDS: Final = 2.0
+"""Then the pool gives up, and tries anew when it is asked: else its pauses grow to minutes, and so would a recovery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class EmbeddedConfig:
     stream: str = STREAM
     snapshot_seconds: float = 5.0
     status_file: str | None = None
-    stop_timeout: float = 10.0
+    stop_timeout: float = STOP_SECONDS
     heartbeat_url: str | None = field(default=None, repr=False)
     heartbeat_seconds: float = 60.0
     sparkplug: SparkplugSettings = field(default_factory=SparkplugSettings)
@@ -68,19 +69,24 @@ def load_config(path: Path | str) -> EmbeddedConfig:
         raise InvalidInputError(f"{path}: {error}", hint="see stream_processors/embedded_main.py") from error
 
 
-def run(config: EmbeddedConfig, *, ready: Callable[[], None] | None = None) -> int:
-    """Run until TERM or INT (0), a failure (1), or another process takes the stream (3). ``ready`` is called when it
-    serves: recovered, and known to the broker, which from then on keeps what it cannot take.
-
-    Call it from the main thread: it takes over the two signals.
+def run(config: EmbeddedConfig, told: StopSignal, *, ready: Callable[[], None] | None = None) -> int:
+    """Run until ``told`` (0, or 1 where something is lost by ending now), a failure (1), or another process takes the
+    stream (3). ``ready`` is called when it serves: recovered, and known to the broker, which from then on keeps what
+    it cannot take.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with ConnectionPool(config.database, min_size=1, max_size=2, open=True, name="registry") as pool:
-        writer = Writer(config.database)
+    pool = ConnectionPool(
+        config.database,
+        min_size=1,
+        max_size=2,
+        open=True,
+        name="registry",
+        timeout=_CONNECT_SECONDS,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        kwargs={"connect_timeout": _CONNECT_SECONDS, "application_name": "servitize registry"},
+    )
+    try:
         sink = EmbeddedSink(
-            writer,
+            Writer(config.database),
             Processor,
             BinaryRecordCodec(),
             stream=config.stream,
@@ -90,19 +96,19 @@ def run(config: EmbeddedConfig, *, ready: Callable[[], None] | None = None) -> i
         service = IngestService(
             config.mqtt, Registry(pool, from_document), sink, limits=config.limits, channels=[sparkplug]
         )
-        service.start()
-        while not service.connected and service.failure is None and not stop.wait(_POLL_SECONDS):
-            pass
-        if ready is not None and service.connected:
-            ready()
         with _heartbeat(config, service, sink):
-            while not stop.wait(1.0) and service.failure is None:
-                _write_status(config, service, sink)
-        clean = service.stop(config.stop_timeout)
-        _write_status(config, service, sink)
+            kept = serve(
+                service,
+                told,
+                ready=ready,
+                passing=lambda: _write_status(config, service, sink),
+                stop_timeout=config.stop_timeout,
+            )
+    finally:
+        pool.close(timeout=0.5)  # a connection that is just being made is not waited for
     if service.failure is not None:
         return FENCED if isinstance(service.failure, FencedError) else FAILED
-    return STOPPED if clean else FAILED
+    return STOPPED if kept else FAILED
 
 
 def _heartbeat(
@@ -129,19 +135,3 @@ def _write_status(config: EmbeddedConfig, service: IngestService, sink: Embedded
         fresh.replace(path)
     except OSError as error:
         log.warning("status.not_written", path=str(path), problem=error.strerror)
-
-
-def main() -> int:
-    """``python -m stream_processors.embedded_main CONFIG.json``"""
-    if len(sys.argv) != 2:
-        sys.stderr.write("usage: python -m stream_processors.embedded_main CONFIG.json\n")
-        return 2
-    try:
-        return run(load_config(sys.argv[1]))
-    except ServitizeError as error:
-        sys.stderr.write(f"{error}\n{error.hint}\n")
-        return FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

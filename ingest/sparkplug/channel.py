@@ -66,8 +66,6 @@ class SparkplugChannel:
         """Figures of one moment: the connection's, and of the nodes how many there are and are born."""
         nodes = self.host.nodes()
         return {
-            "name": "sparkplug",
-            "host_id": self._settings.host_id,
             "groups": len(self._groups),
             "session": asdict(self._session.counts) if self._session else {},
             "connected": self.connected,
@@ -235,6 +233,6 @@ class SparkplugChannel:
         if self._session is not None:
             self._session.stop_reading()
 
-    def stop(self) -> None:
+    def stop(self, timeout: float) -> None:
         if self._session is not None:
-            self._session.stop()
+            self._session.stop(timeout)

@@ -27,7 +27,7 @@ def _run(told: StopSignal) -> int:
     import structlog
 
     from ingest.session import MqttSettings
-    from runtime.bootstrap import WRITER, status_file
+    from runtime.bootstrap import WRITER
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
@@ -49,7 +49,7 @@ def _run(told: StopSignal) -> int:
             tls=broker.tls,
             ca_file=broker.ca,
         ),
-        status_file=str(status_file(data)),
+        status_file=str(data.root / "run" / "ingest.json"),
         heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
     )

@@ -63,7 +63,7 @@ class System:
         config.write_text(json.dumps({"database": database, "mqtt": settings, "snapshot_seconds": 1.0}))
         log = (self.folder / "ingest.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", "stream_processors.embedded_main", str(config)],
+            [sys.executable, "-m", "stream_processors.embedded_process", str(config)],
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parents[3],
