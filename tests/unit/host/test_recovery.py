@@ -86,8 +86,8 @@ class Life:
         self.sink.reconfigure(registry)
 
     def crash(self) -> None:
-        self.sink._abandon.set()
-        self.sink._thread.join()
+        self.sink.abandon()
+        self.sink._committer.join()
 
 
 def conditions(table: Table, condition: str) -> list[str]:

@@ -18,7 +18,7 @@ from core.registry import RegistrySnapshot
 from core.telemetry import EventRecord, StreamRecord, TelemetryBatch
 from formats.record import BinaryRecordCodec
 from ingest.ledger import Handle
-from stream_processors import embedded
+from stream_processors import commits
 from stream_processors.checkpoint import Basis, Packer, unpack
 from stream_processors.embedded import EmbeddedSink
 
@@ -104,7 +104,7 @@ class Host:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(commits, "LONGEST_BACKOFF", 0.01)
 
 
 def states(host: Host) -> list[bytes | None]:
@@ -176,7 +176,7 @@ def test_nothing_is_durable_while_it_is_away_and_the_queue_holds_the_rest_back()
     given = []
 
     def give() -> None:
-        with contextlib.suppress(embedded.ServiceEndedError):
+        with contextlib.suppress(commits.ServiceEndedError):
             while True:
                 host.sink.submit(record(), [])
                 given.append(1)
@@ -186,7 +186,7 @@ def test_nothing_is_durable_while_it_is_away_and_the_queue_holds_the_rest_back()
     time.sleep(0.5)
     before = len(given)
     time.sleep(0.3)
-    assert len(given) == before <= embedded.MAX_QUEUED + embedded.GROUP_UNITS
+    assert len(given) == before <= commits.MAX_QUEUED + commits.GROUP_UNITS
     assert not host.durable
     host.sink.abandon()
     thread.join(5)
@@ -203,7 +203,7 @@ def test_who_is_fenced_stops_for_good() -> None:
     until(lambda: host.failure)
     assert isinstance(host.failure, FencedError)
     assert not host.durable
-    with pytest.raises(embedded.ServiceEndedError):
+    with pytest.raises(commits.ServiceEndedError):
         host.submit(record())
     assert not host.sink.close(1)
 
@@ -256,7 +256,7 @@ def test_the_registry_changes_between_records() -> None:
     host = Host(Store())
     host.submit(record())
     host.sink.reconfigure(RegistrySnapshot(7, {}, {}, {}))
-    processor = host.sink._processor
+    processor = host.sink._core and host.sink._core.processor
     assert isinstance(processor, Adder)
     assert processor.registries == [1, 7]
     host.sink.close(5)
