@@ -72,6 +72,8 @@ class EmbeddedSink:
         began = time.monotonic()
         core = StreamCore(position, registry, self._factory, self._snapshot_seconds)
         for _, data in position.journal:
+            if self._abandoned.is_set():
+                raise ServiceEndedError("told to stop while recovering")
             core.replay(self._codec.decode(data))
         core.go_live()
         self._core = core
@@ -109,7 +111,7 @@ class EmbeddedSink:
         return self._committer.close(max(0.0, deadline - time.monotonic()))
 
     def abandon(self) -> None:
-        """What is queued was never acknowledged and comes again."""
+        """What is queued was never acknowledged and comes again. A :meth:`start` under way is given up."""
         self._abandoned.set()
         self._committer.abandon()
 
