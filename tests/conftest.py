@@ -1,4 +1,4 @@
-"""Fixtures that start the real thing: one PostgreSQL and one MQTT broker for the whole session.
+"""Fixtures that start the real thing: one PostgreSQL, one MQTT broker and one Kafka for the whole session.
 
 They are taken from the machine, else from the wheels, exactly as the embedded host takes them; variables of the
 user's (``SERVITIZE_DATABASE_URL``, ``SERVITIZE_MQTT_URL``, ``SERVITIZE_HOME``) are left aside, so that a test can never
@@ -19,6 +19,7 @@ import pytest
 
 from runtime.local.accounts import service_account
 from runtime.local.broker import LocalBroker
+from runtime.local.kafka import LocalKafka
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import OWNER, SUPERUSER, LocalPostgres
 
@@ -43,7 +44,7 @@ def short_directory() -> Path:
 
 def clean_environ() -> dict[str, str]:
     """The environment without what would lead to servers or data of the user's."""
-    kept = ("SERVITIZE_USER", "SERVITIZE_POSTGRES_BIN", "SERVITIZE_MQTT_BROKER")
+    kept = ("SERVITIZE_USER", "SERVITIZE_POSTGRES_BIN", "SERVITIZE_MQTT_BROKER", "SERVITIZE_KAFKA_JARS")
     return {key: value for key, value in os.environ.items() if not key.startswith("SERVITIZE_") or key in kept}
 
 
@@ -99,4 +100,11 @@ def broker(session_data: DataDirectory) -> Iterator[LocalBroker]:
     ``broker.capabilities`` says what it can do.
     """
     with LocalBroker(session_data, port=0, environ=clean_environ()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(session_data: DataDirectory) -> Iterator[LocalKafka]:
+    """A real Apache Kafka for the whole session; tests tell themselves apart by their topics (``kafka.bootstrap``)."""
+    with LocalKafka(session_data, port=0, fast_start=True, environ=clean_environ()) as server:
         yield server
