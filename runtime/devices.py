@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.equipment import EquipmentType, PointKind
 from core.errors import InvalidInputError, NotFoundError, ServitizeError
 from runtime import access, bootstrap
+from runtime.edge_nodes import edge_node_topics, require_group, split
 from runtime.endpoints import Endpoints
-from runtime.local.access import DeviceCredential
+from runtime.local.access import RESERVED_PREFIX, DeviceCredential
 from runtime.local.paths import DataDirectory
 from runtime.local.rights import BrokerRights
 
@@ -21,7 +22,8 @@ from runtime.local.rights import BrokerRights
 class NewDevice:
     """A device with its password, which is kept nowhere but here. ``sample`` are values that fit its type.
 
-    ``foreign``: topics of mapping profiles that it may send on besides (MQTT filters; gateways only).
+    ``foreign``: topics of mapping profiles that it may send on besides (MQTT filters; gateways only). ``edge_node``:
+    ``GROUP/NODE`` of a Sparkplug edge node, which speaks no other topics than its own.
     """
 
     tenant: str
@@ -38,6 +40,7 @@ class NewDevice:
     sample: Mapping[str, float]
     notes: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    edge_node: str | None = None
 
     def payload(self) -> str:
         """A first message: without ``ts`` the time of receipt is taken."""
@@ -76,10 +79,8 @@ class NewDevice:
     def as_document(self) -> dict[str, Any]:
         """For programs."""
         named = ("tenant", "equipment", "client_id", "username", "password", "topic", "host", "port", "tls")
-        return {
-            **{field: getattr(self, field) for field in (*named, "notes", "foreign")},
-            "mosquitto_pub": self.mosquitto_line(),
-        }
+        document = {field: getattr(self, field) for field in (*named, "notes", "foreign", "edge_node")}
+        return document if self.edge_node else {**document, "mosquitto_pub": self.mosquitto_line()}
 
 
 def add_device(
@@ -143,6 +144,39 @@ def add_gateway(data: DataDirectory, *, name: str, tenant: str) -> NewDevice:
         )
 
 
+def add_edge_node(data: DataDirectory, *, name: str, tenant: str, client_id: str | None = None) -> NewDevice:
+    """A Sparkplug edge node ``GROUP/NODE``: it sends its own births, data and deaths and those of its devices, hears
+    their commands and the hosts' STATE, and nothing else. The group must be the tenant's.
+
+    ``client_id``: for nodes that cannot be told one. It is bound to the account, since who may take any client id may
+    take anybody's session.
+    """
+    from storage import admin, secrets
+
+    group, node = split(name)
+    password = secrets.new_password()
+    username = f"{tenant}.{group}.{node}"
+    client_id = client_id or username
+    if client_id.startswith(RESERVED_PREFIX):
+        raise InvalidInputError(
+            f"client ids that start with {RESERVED_PREFIX!r} are the platform's", hint="take another"
+        )
+    with access.endpoints_of(data) as endpoints:
+        with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
+            tenant_id = access.tenant_named(connection, tenant)
+            require_group(connection, tenant_id, tenant, group)
+            if any(username == device.username for device in admin.devices(connection, tenant_id)):
+                raise InvalidInputError(
+                    f"there is a device {username!r} already",
+                    hint=f"a lost password is made anew by: servitize device rotate {username} --tenant {tenant}",
+                )
+            admin.create_device(connection, tenant_id, None, client_id, username, password, edge_node=name)
+            admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"edge_node": name})
+        key = bootstrap.ensure_api_key(data, endpoints, tenant)
+        notes = let_in(data, [edge_node_credential(name, client_id, username, password)])
+        return _edge_node_described(data, endpoints, tenant, name, client_id, username, password, key, notes)
+
+
 def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
     """A new password for a device named by client id or equipment key."""
     from storage import admin, secrets
@@ -151,10 +185,15 @@ def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
     with access.endpoints_of(data) as endpoints:
         with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
             known = _find(connection, device, tenant)
-            foreign = () if known.equipment else _foreign_topics(connection, known.tenant_id)
+            foreign = () if known.equipment or known.edge_node else _foreign_topics(connection, known.tenant_id)
             admin.rotate_device(connection, known.id, password)
             admin.audit(connection, known.tenant_id, "command-line", "device.rotated", known.client_id, {})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
+        if known.edge_node:
+            notes = let_in(data, [edge_node_credential(known.edge_node, known.client_id, known.username, password)])
+            return _edge_node_described(
+                data, endpoints, tenant, known.edge_node, known.client_id, known.username, password, key, notes
+            )
         changed = credential(tenant, known.equipment, known.client_id, known.username, password, foreign)
         notes = let_in(data, [changed])
         return _described(
@@ -198,6 +237,12 @@ def credential(
     return DeviceCredential(client_id, username, password, publish, [f"{root}/twin/desired", f"{root}/commands/+"])
 
 
+def edge_node_credential(edge_node: str, client_id: str, username: str, password: str) -> DeviceCredential:
+    """What a Sparkplug edge node (``GROUP/NODE``) may do."""
+    publish, subscribe = edge_node_topics(*split(edge_node))
+    return DeviceCredential(client_id, username, password, publish, subscribe)
+
+
 def let_in(data: DataDirectory, credentials: list[DeviceCredential]) -> tuple[str, ...]:
     """Provision the broker; sentences about what could not be done now (the change is recorded and comes with its
     next start)."""
@@ -218,12 +263,13 @@ def sample_values(type_: EquipmentType, most: int = 2) -> dict[str, float]:
 
 
 def _foreign_topics(connection: access.Connection, tenant_id: int) -> tuple[str, ...]:
-    """Topic filters of the tenant's mapping profiles, as they are now."""
+    """Topic filters of the tenant's mapping profiles, as they are now. Not of Sparkplug groups: their edge nodes have
+    accounts of their own, and must hear commands."""
     from formats.profile import parse_profile
     from storage.queries import load
 
     rows = load("instance").profiles(connection, tenant_id=tenant_id)
-    return tuple(sorted({parse_profile(dict(row[2])).filter for row in rows}))
+    return tuple(sorted({parse_profile(dict(row[2])).filter for row in rows if "sparkplug" not in row[2]}))
 
 
 def _find(connection: access.Connection, device: str, tenant: str) -> Any:
@@ -276,3 +322,19 @@ def _described(
         notes=notes,
         foreign=foreign,
     )
+
+
+def _edge_node_described(
+    data: DataDirectory,
+    endpoints: Endpoints,
+    tenant: str,
+    edge_node: str,
+    client_id: str,
+    username: str,
+    password: str,
+    key: str,
+    notes: tuple[str, ...],
+) -> NewDevice:
+    publish, _ = edge_node_topics(*split(edge_node))
+    made = _described(data, endpoints, tenant, "EQUIPMENT", client_id, username, password, key, {}, notes)
+    return replace(made, topic=publish[0], edge_node=edge_node)

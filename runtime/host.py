@@ -148,6 +148,7 @@ def _options(settings: Settings) -> list[str]:
         words += ["--tls-cert", str(settings.tls.certificate.absolute()), "--tls-key", str(settings.tls.key.absolute())]
     if settings.insecure:
         words.append("--insecure-listen")
+    words += ["--sparkplug-host-id", settings.sparkplug_host_id]
     return words
 
 

@@ -27,11 +27,12 @@ class DeviceSeen:
     last_received_at: str | None
     missing_messages: int | None
     refused_readings: int | None
+    edge_node: str | None = None
 
     @property
     def speaks_for(self) -> str:
         """What stands in the place of an equipment, for people."""
-        return "(any: gateway)"
+        return f"(edge node {self.edge_node})" if self.edge_node else "(any: gateway)"
 
     def as_document(self) -> dict[str, Any]:
         """For programs."""
@@ -97,6 +98,7 @@ def _seen(connection: access.Connection, tenant_id: int | None) -> list[DeviceSe
                 None if heard is None else isoformat(heard),
                 missing,
                 refused,
+                device.edge_node,
             )
         )
     return found

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InvalidInputError
+from ingest.sparkplug.limits import SparkplugSettings
 from runtime.local.mosquitto import TlsFiles
 from stream_processors.heartbeat import check as check_heartbeat
 
 LOOPBACK = "127.0.0.1"
+SPARKPLUG_HOST_ID = "SERVITIZE_SPARKPLUG_HOST_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Listen:
 class Settings:
     """Choices of one instance; see docs/reference/settings.md.
 
+    ``sparkplug_host_id``: under which STATE says that this host application is online.
     ``insecure`` is the explicit word that plain text may leave this machine. ``home`` None: the default directory.
     """
 
@@ -44,6 +47,7 @@ class Settings:
     mqtt: Listen = Listen()
     tls: TlsFiles | None = None
     insecure: bool = False
+    sparkplug_host_id: str = SparkplugSettings().host_id
 
     def check(self) -> Settings:
         """Itself; :class:`~core.errors.InvalidInputError` where it exposes plain text or names missing files."""
@@ -53,6 +57,7 @@ class Settings:
                     f"the {name} would take passwords in plain text from the network at {listen.host}",
                     hint="give --tls-cert and --tls-key, or say --insecure-listen if the network is yours",
                 )
+        SparkplugSettings(host_id=self.sparkplug_host_id)
         for path in (self.tls.certificate, self.tls.key) if self.tls else ():
             if not path.is_file():
                 raise InvalidInputError(f"there is no TLS file {path}", hint="give certificate and key as PEM files")
@@ -87,6 +92,7 @@ def choose_settings(
     certificate: Path | None = None,
     key: Path | None = None,
     insecure: bool = False,
+    sparkplug_host_id: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Settings from options, which win over the environment; checked."""
@@ -102,6 +108,7 @@ def choose_settings(
         mqtt=parse_listen(mqtt or environ.get("SERVITIZE_MQTT_LISTEN"), "--mqtt"),
         tls=None if certificate is None or key is None else TlsFiles(certificate, key),
         insecure=insecure or environ.get("SERVITIZE_INSECURE_LISTEN", "") not in ("", "0"),
+        sparkplug_host_id=sparkplug_host_id or environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id,
     ).check()
 
 

@@ -27,7 +27,7 @@ from runtime.local.ports import choose_port
 from runtime.local.postgres import LocalPostgres
 from runtime.local.process import ChildProcess, end_leftovers
 from runtime.probes import api_is_alive
-from runtime.settings import Settings
+from runtime.settings import SPARKPLUG_HOST_ID, Settings
 from runtime.status import PartStatus
 from runtime.steps import StepDone, Steps
 
@@ -226,7 +226,7 @@ class Supervisor:
             directory=directory,
             log=self.data.log_path(spec.name),
             account=self._process_account(),
-            environment=_process_environment(),
+            environment={**_process_environment(), SPARKPLUG_HOST_ID: self.settings.sparkplug_host_id},
             ready=spec.ready,
             ready_timeout=spec.ready_timeout,
             stop_timeout=spec.stop_timeout,

@@ -270,7 +270,9 @@ def revoke_api_key(connection: Connection, key_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A registered device. ``equipment_id`` None: a gateway for any equipment of its tenant."""
+    """A registered device. ``equipment_id`` None: a gateway for any equipment of its tenant, or with ``edge_node``
+    (``GROUP/NODE``) a Sparkplug edge node. ``nonce``: see :func:`storage.secrets.derived_password`; None where the
+    password cannot be derived."""
 
     id: int
     tenant_id: int
@@ -281,12 +283,24 @@ class Device:
     username: str
     secret_hash: bytes
     revoked: bool
+    nonce: bytes | None = None
+    edge_node: str | None = None
+    by_certificate: bool = False
 
 
 def create_device(
-    connection: Connection, tenant_id: int, equipment_id: int | None, client_id: str, username: str, password: str
+    connection: Connection,
+    tenant_id: int,
+    equipment_id: int | None,
+    client_id: str,
+    username: str,
+    password: str,
+    *,
+    nonce: bytes | None = None,
+    edge_node: str | None = None,
+    by_certificate: bool = False,
 ) -> int:
-    """Id of a new device; only the hash of its password is kept."""
+    """Id of a new device; only the hash of its password is kept, and the nonce that it was derived with."""
     with translated():
         return int(
             load("admin").create_device(
@@ -296,13 +310,16 @@ def create_device(
                 client_id=client_id,
                 username=username,
                 secret_hash=secrets.digest(password),
+                nonce=nonce,
+                edge_node=edge_node,
+                by_certificate=by_certificate,
             )
         )
 
 
-def rotate_device(connection: Connection, device_id: int, password: str) -> str:
+def rotate_device(connection: Connection, device_id: int, password: str, nonce: bytes | None = None) -> str:
     """A lost password made again (a revoked device works again too); its username."""
-    username = load("admin").rotate_device(connection, id=device_id, secret_hash=secrets.digest(password))
+    username = load("admin").rotate_device(connection, id=device_id, secret_hash=secrets.digest(password), nonce=nonce)
     if username is None:
         raise NotFoundError(f"there is no device {device_id}")
     return str(username)

@@ -68,6 +68,30 @@ def gateway(
     _show(devices.add_gateway(data_directory(home), name=name, tenant=tenant), as_json)
 
 
+@app.command("edge-node")
+def edge_node(
+    name: Annotated[str, typer.Argument(metavar="GROUP/NODE", help="Sparkplug ids of group and edge node.")],
+    tenant: TenantSlug = "main",
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", metavar="ID", help="The one it connects with, if it cannot be told.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a Sparkplug edge node in: it may send its own messages and those of its devices, and hear their commands.
+
+    The group must be the tenant's, by a mapping profile with a section `sparkplug`.
+
+    \b
+    Example:
+      servitize profile add press-shop.yaml --tenant acme
+      servitize device edge-node PressShop/line-1 --tenant acme
+    """
+    from runtime import devices
+
+    _show(devices.add_edge_node(data_directory(home), name=name, tenant=tenant, client_id=client_id), as_json)
+
+
 @app.command()
 def rotate(
     device: Annotated[str, typer.Argument(help="Client id or equipment key.")],
@@ -186,6 +210,9 @@ def _show(made: NewDevice, as_json: bool) -> None:
     if as_json:
         print_json(made.as_document())
         return
+    if made.edge_node:
+        _show_edge_node(made)
+        return
     print_pairs(
         {
             "equipment": f"{made.equipment} (tenant {made.tenant})",
@@ -200,5 +227,22 @@ def _show(made: NewDevice, as_json: bool) -> None:
     print(made.paho_snippet() if not shutil.which("mosquitto_pub") else f"  {made.mosquitto_line()}")
     print("\nSee it arrive:\n")
     print(f"  {made.curl_line()}")
+    for note in made.notes:
+        print(f"\nNote: {note}")
+
+
+def _show_edge_node(made: NewDevice) -> None:
+    group, _, node = str(made.edge_node).partition("/")
+    print_pairs(
+        {
+            "group id": group,
+            "edge node id": f"{node} (tenant {made.tenant})",
+            "broker": f"{made.host}:{made.port}" + (" (TLS)" if made.tls else ""),
+            "client id": made.client_id,
+            "username": made.username,
+            "password": f"{made.password}   (shown this once)",
+        }
+    )
+    print("\nPrimary host id, if the node asks for one: see `servitize up --help` (default servitize).")
     for note in made.notes:
         print(f"\nNote: {note}")

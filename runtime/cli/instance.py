@@ -13,6 +13,7 @@ from runtime.cli.options import (
     Home,
     Insecure,
     MqttListen,
+    SparkplugHostId,
     TlsCertificate,
     TlsKey,
     data_directory,
@@ -29,6 +30,7 @@ def up(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     insecure: Insecure = False,
+    sparkplug_host_id: SparkplugHostId = None,
     home: Home = None,
 ) -> None:
     """Start database, broker, ingest and API on this machine, and keep them alive. Ctrl-C stops them in order.
@@ -42,7 +44,15 @@ def up(
     from runtime import host
     from runtime.settings import choose_settings
 
-    settings = choose_settings(home=home, api=api, mqtt=mqtt, certificate=tls_cert, key=tls_key, insecure=insecure)
+    settings = choose_settings(
+        home=home,
+        api=api,
+        mqtt=mqtt,
+        certificate=tls_cert,
+        key=tls_key,
+        insecure=insecure,
+        sparkplug_host_id=sparkplug_host_id,
+    )
     data = data_directory(home)
     if detach:
         host.start_detached(data, settings)

@@ -31,6 +31,13 @@ Insecure = Annotated[
     bool, typer.Option("--insecure-listen", help="Allow plain text on other interfaces than loopback.")
 ]
 
+SparkplugHostId = Annotated[
+    str | None,
+    typer.Option(
+        "--sparkplug-host-id", metavar="ID", help="Name of this Sparkplug host application (default servitize)."
+    ),
+]
+
 
 def data_directory(home: Path | None) -> DataDirectory:
     """The data directory that ``--home`` or the environment names; made if missing."""

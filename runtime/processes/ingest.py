@@ -27,10 +27,12 @@ def _run(told: StopSignal) -> int:
     import structlog
 
     from ingest.session import MqttSettings
-    from runtime.bootstrap import WRITER
+    from ingest.sparkplug.limits import SparkplugSettings
+    from runtime.bootstrap import WRITER, status_file
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
+    from runtime.settings import SPARKPLUG_HOST_ID
     from storage.caretaker import Caretaker
     from stream_processors.embedded_main import EmbeddedConfig, run
 
@@ -49,12 +51,13 @@ def _run(told: StopSignal) -> int:
             tls=broker.tls,
             ca_file=broker.ca,
         ),
-        status_file=str(data.root / "run" / "ingest.json"),
+        status_file=str(status_file(data)),
         heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
     )
     caretaker = Caretaker(dsn, _now)
     caretaker.start()
+        sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     try:
         code = run(config, told, ready=(data.root / "run" / "ingest.ready").touch)
     finally:

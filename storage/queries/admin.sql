@@ -73,20 +73,22 @@ SELECT id, name, prefix, scopes, role, servitize.to_us(created_at), servitize.to
 -- name: authenticate(prefix, hash)^
 SELECT key_id, tenant_id, tenant, scopes, role FROM servitize.authenticate(:prefix, :hash);
 
--- name: create_device(tenant_id, equipment_id, client_id, username, secret_hash)$
-INSERT INTO servitize.device (tenant_id, equipment_id, client_id, username, secret_hash)
-VALUES (:tenant_id, :equipment_id, :client_id, :username, :secret_hash)
+-- name: create_device(tenant_id, equipment_id, client_id, username, secret_hash, nonce, edge_node, by_certificate)$
+INSERT INTO servitize.device (tenant_id, equipment_id, client_id, username, secret_hash, nonce, edge_node, by_certificate)
+VALUES (:tenant_id, :equipment_id, :client_id, :username, :secret_hash, :nonce, :edge_node, :by_certificate)
 RETURNING id;
 
--- name: rotate_device(id, secret_hash)$
-UPDATE servitize.device SET secret_hash = :secret_hash, rotated_at = now(), revoked_at = NULL WHERE id = :id RETURNING username;
+-- name: rotate_device(id, secret_hash, nonce)$
+UPDATE servitize.device SET secret_hash = :secret_hash, nonce = :nonce, rotated_at = now(), revoked_at = NULL
+ WHERE id = :id RETURNING username;
 
 -- name: revoke_device(id)$
 UPDATE servitize.device SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING username;
 
 -- name: devices(tenant_id)
 -- All tenants' where tenant_id is NULL.
-SELECT d.id, d.tenant_id, t.slug, d.equipment_id, e.key, d.client_id, d.username, d.secret_hash, d.revoked_at IS NOT NULL
+SELECT d.id, d.tenant_id, t.slug, d.equipment_id, e.key, d.client_id, d.username, d.secret_hash, d.revoked_at IS NOT NULL,
+       d.nonce, d.edge_node, d.by_certificate
   FROM servitize.device d JOIN servitize.tenant t ON t.id = d.tenant_id LEFT JOIN servitize.equipment e ON e.id = d.equipment_id
  WHERE :tenant_id::int IS NULL OR d.tenant_id = :tenant_id::int
  ORDER BY d.id;

@@ -20,6 +20,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.errors import UnavailableError
+from runtime.devices import edge_node_credential
 from runtime.local.access import DeviceCredential
 from runtime.local.broker import LocalBroker
 from runtime.local.endpoints import TlsFiles
@@ -203,6 +204,65 @@ def test_a_device_hears_what_is_meant_for_it_however_it_asks(make: Callable[...,
             assert eventually(lambda: bool(device.received))
             time.sleep(0.2)
             assert {payload for _, payload in device.received} == {b"yours"}
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_an_edge_node_speaks_for_itself_and_hears_hosts_and_its_own_commands(
+    make: Callable[..., LocalBroker], kind: str
+) -> None:
+    node = edge_node_credential("Hall/n1", "acme.Hall.n1", "acme.Hall.n1", "node-password")
+    with make(kind) as broker, client(broker) as service:
+        broker.provision([node])
+        service.subscribe("spBv1.0/#")
+        for topic in (
+            "spBv1.0/Hall/NBIRTH/n2",
+            "spBv1.0/Hall/DDATA/n2/press",
+            "spBv1.0/Office/NBIRTH/n1",
+            "spBv1.0/Hall/NCMD/n1",
+            "spBv1.0/STATE/servitize",
+            "servitize/v1/acme/press-7/telemetry",
+            "spBv1.0/Hall/NBIRTH/n1",
+            "spBv1.0/Hall/DBIRTH/n1/press",
+        ):
+            with client(broker, node) as device:  # anew each time: some builds disconnect who is denied
+                device.publish(topic)
+        with client(broker, node) as device:
+            for topic in (  # as edge nodes of several makers ask
+                *("spBv1.0/Hall/NCMD/n1", "spBv1.0/Hall/NCMD/n1/#", "spBv1.0/Hall/DCMD/n1/+"),
+                *("spBv1.0/Hall/DCMD/n1/#", "spBv1.0/STATE/servitize", "spBv1.0/STATE/+", "spBv1.0/#"),
+            ):
+                device.subscribed.clear()
+                device.subscribe(topic)
+            for topic in ("Hall/NCMD/n2", "Hall/DCMD/n2/press", "Hall/NDATA/n1"):
+                service.publish(f"spBv1.0/{topic}", b"not yours")
+            for topic in ("Hall/NCMD/n1", "Hall/DCMD/n1/press", "STATE/servitize"):
+                service.publish(f"spBv1.0/{topic}", b"yours")
+            assert eventually(lambda: len({topic for topic, _ in device.received}) == 3)
+            time.sleep(0.2)
+            assert {payload for _, payload in device.received} == {b"yours"}
+        said = [topic for topic, payload in service.received if payload == b"x"]
+        assert said == ["spBv1.0/Hall/NBIRTH/n1", "spBv1.0/Hall/DBIRTH/n1/press"]
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_an_edge_node_s_will_is_sent_by_the_broker(make: Callable[..., LocalBroker], kind: str) -> None:
+    node = edge_node_credential("Hall/n1", "acme.Hall.n1", "acme.Hall.n1", "node-password")
+    with make(kind) as broker, client(broker) as service:
+        broker.provision([node])
+        service.subscribe("spBv1.0/#")
+        dying = mqtt.Client(CallbackAPIVersion.VERSION2, node.client_id, reconnect_on_failure=False)
+        dying.username_pw_set(node.username, node.password)
+        dying.will_set("spBv1.0/Hall/NDEATH/n1", b"bdSeq", qos=1)
+        connected = threading.Event()
+        dying.on_connect = lambda *_: connected.set()
+        dying.connect(broker.service.host, broker.service.port)
+        dying.loop_start()
+        assert connected.wait(5)
+        dying.loop_stop()
+        broken = dying.socket()
+        assert broken is not None
+        broken.close()
+        assert eventually(lambda: ("spBv1.0/Hall/NDEATH/n1", b"bdSeq") in service.received)
 
 
 @needs_plugin

@@ -70,3 +70,10 @@ def test_options_win_over_the_environment() -> None:
     environ = {"SERVITIZE_API_LISTEN": "127.0.0.1:1", "SERVITIZE_MQTT_LISTEN": "127.0.0.1:2"}
     settings = choose_settings(api="3", environ=environ)
     assert (settings.api.port, settings.mqtt.port) == (3, 2)
+
+
+def test_the_sparkplug_host_id_is_checked() -> None:
+    assert choose_settings(environ={}).sparkplug_host_id == "servitize"
+    assert choose_settings(environ={"SERVITIZE_SPARKPLUG_HOST_ID": "north"}).sparkplug_host_id == "north"
+    with pytest.raises(InvalidInputError, match="host id"):
+        choose_settings(sparkplug_host_id="a/b", environ={})
