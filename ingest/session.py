@@ -30,6 +30,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from core.errors import InvalidInputError
 from core.time import Clock
 from ingest.ledger import Handle, Ledger
+from ingest.tls import ClientTls
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class MqttSettings:
 
     ``protocol`` 4 (3.1.1) or 5. ``budget_bytes`` of messages may wait for durability; ``receive_maximum`` messages may
     be under way at once (told to a broker that speaks 5). ``session_expiry`` seconds that the broker keeps the session
-    (5 only).
+    (5 only). With ``tls`` the files and the name of :class:`~ingest.tls.ClientTls` hold.
     """
 
     host: str = "127.0.0.1"
@@ -57,6 +58,9 @@ class MqttSettings:
     keepalive: int = 30
     tls: bool = False
     ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    server_name: str | None = None
     budget_bytes: int = 64 * 1024 * 1024
     receive_maximum: int = 2_000
     session_expiry: int = 14 * 24 * 3600
@@ -65,6 +69,12 @@ class MqttSettings:
     def __post_init__(self) -> None:
         if self.protocol not in (4, 5):
             raise InvalidInputError(f"MQTT protocol {self.protocol}", hint="4 means 3.1.1, 5 means 5.0")
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For the client library; None where the connection is in plain text."""
+        if not self.tls:
+            return None
+        return ClientTls(self.ca_file, self.certificate_file, self.key_file, self.server_name).context()
 
 
 class Inbound:
@@ -201,8 +211,8 @@ class MqttSession:
         )
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
-        if settings.tls:
-            client.tls_set(ca_certs=settings.ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        if (context := settings.tls_context()) is not None:
+            client.tls_set_context(context)
         if self._status_topic is not None:
             client.will_set(self._status_topic, b'{"online":false,"paused":false}', qos=1, retain=True)
         client.connect_timeout = settings.connect_timeout

@@ -9,21 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core.errors import UnavailableError
+from runtime.local.endpoints import BrokerEndpoint as BrokerEndpoint  # part of what is said here
 from runtime.local.paths import DataDirectory
 
 FILE = "endpoints.json"
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerEndpoint:
-    """The broker as devices and our own ingest see it. ``username`` and ``password`` are ingest's."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-    tls: bool = False
-    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +35,13 @@ class ApiEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """``databases``: connection string by role (``owner``, ``writer``, ``api``)."""
+    """``databases``: connection string by role (``owner``, ``servitize_writer``, ``servitize_api``). ``broker``: as
+    ingest and our own publishers enter it; ``control``: as who may change its accounts, where the broker is somebody
+    else's and lets us."""
 
     databases: dict[str, str] = field(default_factory=dict)
     broker: BrokerEndpoint | None = None
+    control: BrokerEndpoint | None = None
     api: ApiEndpoint | None = None
 
     def write(self, data: DataDirectory) -> Path:
@@ -65,9 +57,10 @@ def read_endpoints(data: DataDirectory) -> Endpoints:
         raise UnavailableError(
             f"no instance has run in {data.root} yet", hint="start one with `servitize up`, or give --home DIR"
         ) from error
-    broker, api = document.get("broker"), document.get("api")
+    broker, control, api = document.get("broker"), document.get("control"), document.get("api")
     return Endpoints(
         databases=document.get("databases", {}),
         broker=BrokerEndpoint(**broker) if broker else None,
+        control=BrokerEndpoint(**control) if control else None,
         api=ApiEndpoint(**api) if api else None,
     )

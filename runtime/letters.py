@@ -58,12 +58,14 @@ def publish_all(broker: BrokerEndpoint, messages: Sequence[tuple[str, bytes]]) -
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
+    from ingest.tls import ClientTls
+
     if not messages:
         return
     client = mqtt.Client(CallbackAPIVersion.VERSION2, f"servitize-replay-{uuid.uuid4().hex[:8]}")
     client.username_pw_set(broker.username, broker.password)
     if broker.tls:
-        client.tls_set(broker.ca)
+        client.tls_set_context(ClientTls(broker.ca, broker.certificate, broker.key, broker.server_name).context())
     try:
         client.connect(broker.host, broker.port)
         client.loop_start()

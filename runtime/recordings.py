@@ -19,4 +19,7 @@ def service_session(endpoints: Endpoints) -> MqttSettings:
         password=broker.password,
         tls=broker.tls,
         ca_file=broker.ca,
+        certificate_file=broker.certificate,
+        key_file=broker.key,
+        server_name=broker.server_name,
     )

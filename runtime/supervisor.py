@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runtime import bootstrap
-from runtime.endpoints import ApiEndpoint, BrokerEndpoint, Endpoints
+from runtime.endpoints import ApiEndpoint, Endpoints
 from runtime.keeper import Keeper, Part
 from runtime.local.accounts import Account, first_unreachable
 from runtime.local.broker import LocalBroker
@@ -170,7 +170,7 @@ class Supervisor:
     def _start_broker(self) -> None:
         with self.steps.step("broker") as step:
             self.broker.start()
-            self._connect(broker=_broker_endpoint(self.broker))
+            self._connect(broker=self.broker.service, control=self.broker.control)
             able = self.broker.capabilities
             step.detail = f"{able.name} {able.version} on {self.broker.service.host}:{self.broker.service.port}"
             self.data.update_state("broker", capabilities=asdict(able), devices=self._device_address())
@@ -276,7 +276,7 @@ class Supervisor:
             self._restart_children()
 
     def _broker_moved(self) -> None:
-        endpoint = _broker_endpoint(self.broker)
+        endpoint = self.broker.service
         if endpoint != self.endpoints.broker:
             self._connect(broker=endpoint)
             self._restart_children()
@@ -297,11 +297,6 @@ class Supervisor:
         if account is None or any(first_unreachable(place, account) for place in places if place.exists()):
             return None
         return account
-
-
-def _broker_endpoint(broker: LocalBroker) -> BrokerEndpoint:
-    service = broker.service
-    return BrokerEndpoint(service.host, service.port, service.username, service.password, service.tls)
 
 
 def _process_environment() -> dict[str, str]:

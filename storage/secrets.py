@@ -7,7 +7,9 @@ a tenth of a second per request. (People's passwords are another matter: none ar
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import secrets
 from typing import Final
 
@@ -27,6 +29,11 @@ def new_key() -> tuple[str, str, bytes]:
     return prefix, text, digest(text)
 
 
+def new_ticket() -> str:
+    """A word that stands for a key once."""
+    return secrets.token_urlsafe(32)
+
+
 def split_key(text: str) -> tuple[str, bytes] | None:
     """(prefix, hash) to authenticate with; None for a text that is no key of ours."""
     parts = text.split("_", 2)
@@ -38,3 +45,18 @@ def split_key(text: str) -> tuple[str, bytes] | None:
 def new_password() -> str:
     """A device's one-time shown password, 192 bits, without characters that a shell or a URL would mind."""
     return secrets.token_urlsafe(24)
+
+
+def new_nonce() -> bytes:
+    """What makes one device's password another than every other's; new with each rotation."""
+    return secrets.token_bytes(16)
+
+
+def derived_password(master: str, nonce: bytes) -> str:
+    """A device's password, 192 bits, without characters that a shell or a URL would mind.
+
+    HMAC-SHA256 of the nonce under the installation's master secret. So a broker that lost its accounts can be given
+    them again, while neither the database nor the master alone opens anything.
+    """
+    code = hmac.digest(master.encode(), b"servitize device password\0" + nonce, "sha256")
+    return base64.urlsafe_b64encode(code[:24]).decode()

@@ -11,7 +11,6 @@ import queue
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -134,8 +133,8 @@ class SparkplugSession:
         )
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
-        if settings.tls:
-            client.tls_set(ca_certs=settings.ca_file, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        if (context := settings.tls_context()) is not None:
+            client.tls_set_context(context)
         client.connect_timeout = settings.connect_timeout
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

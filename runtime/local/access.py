@@ -36,7 +36,9 @@ class DeviceCredential:
     """What one device may do.
 
     ``publish`` and ``subscribe`` are topic filters (``+`` and ``#`` allowed), e.g. ``servitize/v1/acme/press-7/#``;
-    everything else is denied. ``client_id`` is bound to the username where the broker can do that.
+    everything else is denied. ``client_id`` is bound to the username where the broker can do that. An empty
+    ``password``: it comes by a client certificate whose common name is the username. ``fingerprint`` tells one password
+    from the next where nobody may see either; it is noted beside the account.
     """
 
     client_id: str
@@ -44,6 +46,7 @@ class DeviceCredential:
     password: str = field(repr=False)
     publish: Sequence[str] = ()
     subscribe: Sequence[str] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class AccessBook:
         Raises :class:`InvalidInputError`, and changes nothing, when any of them cannot be written down safely.
         """
         for credential in credentials:
-            _check(credential)
+            check(credential)
         changed: list[str] = []
         with self._locked() as entries:
             for credential in credentials:
@@ -216,14 +219,18 @@ def _digest(password: str, salt: bytes) -> str:
     return base64.b64encode(hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _HASH_ROUNDS)).decode()
 
 
-def _check(credential: DeviceCredential) -> None:
+def check(credential: DeviceCredential, *, by_certificate: bool = False) -> None:
+    """Refuse (:class:`InvalidInputError`) what cannot be written down safely. ``by_certificate``: it needs no
+    password."""
     name = credential.username
     if not name or ":" in name or not name.isprintable() or name != name.strip():
         raise InvalidInputError(
             f"{name!r} cannot be a broker username",
             hint="use printable characters without ':' and without spaces at the ends",
         )
-    if not credential.password or not credential.password.isprintable():
+    if by_certificate and not credential.password:
+        pass
+    elif not credential.password or not credential.password.isprintable():
         raise InvalidInputError(f"the password of {name!r} is empty or not printable", hint="have one generated")
     for topic in (*credential.publish, *credential.subscribe):
         levels = topic.split("/")

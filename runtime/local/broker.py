@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from core.errors import InvalidInputError, UnavailableError
+from runtime.local import external
 from runtime.local.access import CONTROL_USER, SERVICE_USER, DeviceCredential, dynamic_security_file, own_accounts
 from runtime.local.accounts import first_unreachable
 from runtime.local.capabilities import (
@@ -28,7 +29,7 @@ from runtime.local.capabilities import (
     iotcore_capabilities,
     mosquitto_capabilities,
 )
-from runtime.local.endpoints import BrokerEndpoint, Listener, TlsFiles, check_listener, is_loopback, parse_url
+from runtime.local.endpoints import BrokerEndpoint, Listener, TlsFiles, check_listener, is_loopback
 from runtime.local.errors import ListenerRefusedError, ProcessFailedError
 from runtime.local.iotcore_config import configuration_template
 from runtime.local.mosquitto import BrokerLimits, Mosquitto, configuration, find_mosquitto
@@ -77,6 +78,7 @@ class LocalBroker:
         self._endpoint: BrokerEndpoint | None = None
         self._mosquitto: Mosquitto | None = None
         self._kind = ""
+        self._control: BrokerEndpoint | None = None
         self._server: dict[str, Any] = {}
 
     @classmethod
@@ -179,10 +181,15 @@ class LocalBroker:
         return self._endpoint
 
     @property
+    def control(self) -> BrokerEndpoint | None:
+        """As who may change the accounts of an external broker; None where it is ours, or does not let us."""
+        return self._control
+
+    @property
     def capabilities(self) -> BrokerCapabilities:
         """What the broker in use can do; known once it has been started."""
         if self._kind == EXTERNAL:
-            return external_capabilities()
+            return external_capabilities(provisioned=self._control is not None)
         if self._kind == STATIC:
             return iotcore_capabilities(self.rights.book.entries())
         if self._mosquitto is None:
@@ -307,7 +314,9 @@ class LocalBroker:
         return Listener(listener.host, listener.port, TlsFiles(*copies))
 
     def _use_external(self, url: str) -> None:
-        endpoint = parse_url(url)
+        environ = {**self._environ, external.URL: url}
+        endpoint = external.service_endpoint(self.data, environ)
+        assert endpoint is not None
         try:
             socket.create_connection((endpoint.host, endpoint.port), timeout=10).close()
         except OSError as error:
@@ -317,4 +326,5 @@ class LocalBroker:
             ) from error
         self._kind = EXTERNAL
         self._endpoint = endpoint
+        self._control = external.control_endpoint(self.data, environ)
         self.data.update_state("servers", broker={"kind": EXTERNAL, "host": endpoint.host, "port": endpoint.port})

@@ -79,17 +79,23 @@ def iotcore_capabilities(entries: Mapping[str, Entry]) -> BrokerCapabilities:
     )
 
 
-def external_capabilities() -> BrokerCapabilities:
-    """A broker by URL: nothing can be promised of it from here."""
+def external_capabilities(*, provisioned: bool = False) -> BrokerCapabilities:
+    """A broker by URL: nothing can be promised of it from here but, if ``provisioned``, the accounts that we keep."""
+    accounts = (
+        "Accounts of devices are kept in the broker of SERVITIZE_MQTT_URL by its dynamic security plugin; "
+        "`servitize broker sync` repairs them."
+        if provisioned
+        else "The broker of SERVITIZE_MQTT_URL is managed elsewhere: make devices' users and rights there."
+    )
     return BrokerCapabilities(
         name="external",
         version="unknown",
-        per_device_credentials=False,
-        per_device_topics=False,
+        per_device_credentials=provisioned,
+        per_device_topics=provisioned,
         persistent_sessions_survive_restart=False,
         mqtt5=False,
         notes=(
-            "The broker of SERVITIZE_MQTT_URL is managed elsewhere: make devices' users and rights there.",
+            accounts,
             (
                 "See that it keeps sessions over a restart and does not bound queued messages by their number "
                 "(Mosquitto: persistence true, max_queued_messages 0); neither can be seen from here."

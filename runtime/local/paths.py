@@ -58,12 +58,15 @@ class DataDirectory:
         with DataDirectory.from_environment() as data:
             ...  # no second instance can start on this directory
 
-    Raises :class:`DataDirectoryError` where the directory cannot be made or entered.
+    ``given``: a directory of secrets that somebody else made (``SERVITIZE_SECRETS``; files named as below
+    ``secrets/``); then nothing is generated. Raises :class:`DataDirectoryError` where the directory cannot be made or
+    entered.
     """
 
-    def __init__(self, root: Path, account: Account | None = None) -> None:
+    def __init__(self, root: Path, account: Account | None = None, given: Path | None = None) -> None:
         self.root = root.absolute()
         self.account = account
+        self.given = given
         self._lock_descriptor: int | None = None
         self._state_guard = threading.Lock()
         blocked = first_unreachable(self.root.parent, account) if account else None
@@ -83,9 +86,11 @@ class DataDirectory:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> DataDirectory:
-        """The data directory that ``SERVITIZE_HOME``, ``XDG_DATA_HOME`` and ``SERVITIZE_USER`` ask for."""
+        """The data directory that ``SERVITIZE_HOME``, ``XDG_DATA_HOME``, ``SERVITIZE_USER`` and
+        ``SERVITIZE_SECRETS`` ask for."""
         account = service_account(environ)
-        return cls(default_home(environ, account), account)
+        given = environ.get("SERVITIZE_SECRETS")
+        return cls(default_home(environ, account), account, Path(given).absolute() if given else None)
 
     # -- directories and files -------------------------------------------------------------------------------
 
@@ -142,8 +147,30 @@ class DataDirectory:
         return path
 
     def secret(self, name: str) -> str:
-        """The secret ``name``; the same text at every call and every start."""
-        return self.secret_path(name).read_text().strip()
+        """The secret ``name``; the same text at every call and every start. With ``given`` it must be there."""
+        if self.given is None:
+            return self.secret_path(name).read_text().strip()
+        found = self.given_secret(name)
+        if found is None:
+            raise DataDirectoryError(
+                f"there is no secret {name!r} in {self.given} (SERVITIZE_SECRETS)",
+                hint="deploy/secrets.sh makes them all; give this process the ones that it needs",
+            )
+        return found
+
+    def given_secret(self, name: str) -> str | None:
+        """The secret ``name`` if somebody else gave it to us, None if not."""
+        if self.given is None:
+            return None
+        try:
+            return (self.given / name).read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataDirectoryError(
+                f"the secret {self.given / name} cannot be read: {error.strerror}",
+                hint="it must be readable for the user that this process runs as",
+            ) from error
 
     def log_path(self, name: str) -> Path:
         """Where the server ``name`` writes its output; an overgrown file is set aside as ``NAME.log.1`` first."""

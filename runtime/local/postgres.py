@@ -75,7 +75,7 @@ class LocalPostgres:
         on_exit: Callable[[ChildProcess, int], None] | None = None,
     ) -> None:
         self.data = data
-        self.external_url = external_url
+        self.external_url = external_url if external_url is None else with_password(data, external_url)
         self.cluster = data.root / "postgres"
         self.engine: Engine | None = None
         self._wanted_port = port
@@ -376,6 +376,16 @@ class LocalPostgres:
             return  # PostgreSQL's own check of its pid file has to do
         end_leftovers(self.cluster, "postgres")
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def with_password(data: DataDirectory, url: str) -> str:
+    """The address, with the password of its user out of the secrets that were given to us where it names none."""
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.Error:
+        return url  # said in words by who connects
+    password = None if known.get("password") else data.given_secret(f"database-{known.get('user')}")
+    return url if password is None else make_conninfo(url, password=password)
 
 
 def _configuration(settings: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.errors import InvalidInputError
+from runtime.local import external
 from runtime.local.access import (
     CONTROL_USER,
     RESERVED_PREFIX,
@@ -21,6 +23,7 @@ from runtime.local.access import (
     plain_table,
 )
 from runtime.local.dynsec import DynamicSecurity
+from runtime.local.endpoints import BrokerEndpoint
 from runtime.local.errors import AccessError
 from runtime.local.iotcore_config import USERS_PLACE
 from runtime.local.mosquitto import find_mosquitto
@@ -56,16 +59,17 @@ class BrokerRights:
                     hint="give the device another username",
                 )
         server = self._server()
-        self._refuse_external(server)
         kind = server.get("kind")
+        if kind == EXTERNAL:
+            with self._control(server) as control:
+                control.put(credentials)
+            return
         changed = set(self.book.put(credentials, keep_passwords=self._needs_passwords(kind)))
         if not changed or not server:
             return
         if kind == DYNAMIC:
-            entries = self.book.entries()
-            live = {c.username: (entries[c.username], c.password) for c in credentials if c.username in changed}
             with self._control(server) as control:
-                control.put(live)
+                control.put([credential for credential in credentials if credential.username in changed])
         else:
             self._reload(server)
             if kind == STATIC:
@@ -75,7 +79,11 @@ class BrokerRights:
     def revoke(self, username: str) -> bool:
         """Shut this device out and disconnect it; False when it was not known."""
         server = self._server()
-        self._refuse_external(server)
+        if server.get("kind") == EXTERNAL:
+            with self._control(server) as control:
+                known = username in control.accounts()
+                control.remove([username])
+            return known
         before = self.book.entries().get(username)
         known = self.book.remove(username)
         if server.get("kind") == DYNAMIC:
@@ -93,7 +101,9 @@ class BrokerRights:
         return kind == STATIC if kind else find_mosquitto() is None
 
     def _server(self) -> dict[str, Any]:
-        """What the state file says of the running broker; empty when none runs."""
+        """What the state file says of the running broker; empty when none runs. An external one is always there."""
+        if self.data.holder() is None and os.environ.get(external.URL):
+            return {"kind": EXTERNAL}
         server = self.data.state().get("servers", {}).get("broker", {})
         if server.get("kind") == EXTERNAL:
             return dict(server)
@@ -108,15 +118,27 @@ class BrokerRights:
             pass
         return dict(server)
 
-    def _refuse_external(self, server: dict[str, Any]) -> None:
-        if server.get("kind") == EXTERNAL:
+    def _control(self, server: dict[str, Any]) -> DynamicSecurity:
+        if server.get("kind") != EXTERNAL:
+            secret = self.data.secret(CONTROL_USER)
+            return DynamicSecurity(BrokerEndpoint("127.0.0.1", int(server["port"]), CONTROL_USER, secret))
+        return DynamicSecurity(self.external_control())
+
+    def external_control(self) -> BrokerEndpoint:
+        """As whom the accounts of an external broker are changed: of the running instance, else of the environment;
+        :class:`AccessError` where we may not."""
+        if self.data.holder() is not None:
+            given = json.loads((self.data.root / "endpoints.json").read_text()).get("control")
+            endpoint = BrokerEndpoint(**given) if given else None
+        else:
+            endpoint = external.control_endpoint(self.data)
+        if endpoint is None:
             raise AccessError(
                 "access to the broker of SERVITIZE_MQTT_URL is managed where that broker is managed",
-                hint="create the device's user there; it may publish below servitize/v1/{tenant}/{equipment}/",
+                hint="create the device's user there; it may publish below servitize/v1/{tenant}/{equipment}/. "
+                "A Mosquitto with the dynamic security plugin can be left to us: docs/how-to/device-credentials.md",
             )
-
-    def _control(self, server: dict[str, Any]) -> DynamicSecurity:
-        return DynamicSecurity("127.0.0.1", int(server["port"]), CONTROL_USER, self.data.secret(CONTROL_USER))
+        return endpoint
 
     def _wait_until(self, server: dict[str, Any], username: str, password: str, *, let_in: bool) -> None:
         """Return when the restarted broker answers and treats this user as it should."""
