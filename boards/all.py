@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from boards.alarms import ALARM_PERFORMANCE
+from boards.compressor import COMPRESSOR
 from boards.definition import Board
+from boards.equipment import COMPONENT, EQUIPMENT
 from boards.fleet import FLEET
+from boards.operations import OPERATIONS
+from boards.train import TRAIN
 
-BOARDS: Final[Mapping[str, Board]] = MappingProxyType({board.key: board for board in (FLEET,)})
+_ALL: Final = (FLEET, EQUIPMENT, COMPONENT, COMPRESSOR, TRAIN, ALARM_PERFORMANCE, OPERATIONS)
+BOARDS: Final[Mapping[str, Board]] = MappingProxyType({board.key: board for board in _ALL})
 """By key."""
 
 

@@ -111,8 +111,8 @@ class Zones:
     """Meaning of a number: ``steps`` are (from this value on, meaning), ascending; ``below`` is what lies before the
     first. NULL and NaN are unknown.
 
-    >>> HEALTH.of(40.0), HEALTH.of(97.0), HEALTH.of(None)
-    (<Meaning.ALARM: 'alarm'>, <Meaning.HEALTHY: 'healthy'>, <Meaning.UNKNOWN: 'unknown'>)
+    >>> Zones(Meaning.HEALTHY, ((90, Meaning.WARNING), (105, Meaning.ALARM))).of(97.0).value
+    'warning'
     """
 
     below: Meaning
@@ -187,7 +187,9 @@ class Panel:
     ``key`` is unique on its board. ``parameters`` are what this panel gives the query beside the board's variables and
     ``from_us``, ``to_us``, ``pixels``. ``window`` (``"7 d"``) looks back that far from the end of the time range
     instead of using its start. ``unit``, ``decimals``, ``zones``, ``values`` are for kinds without columns; the zones
-    of TIMESERIES and XY are drawn behind the curves. ``limits`` are (value, meaning) lines across a TIMESERIES.
+    of TIMESERIES and XY are drawn behind the curves. ``limits`` are (value, meaning) lines across a TIMESERIES, and
+    with ``steps`` its values hold until the next. ``unit_of`` names a variable whose chosen row has the unit in a
+    column ``unit``.
     ``empty`` says what an empty answer means, where it may be empty: good news should not look like a fault.
     """
 
@@ -203,6 +205,7 @@ class Panel:
     columns: tuple[Column, ...] = ()
     series: tuple[Series, ...] = ()
     unit: str = ""
+    unit_of: str = ""
     x_unit: str = ""
     x_title: str = ""
     y_title: str = ""
@@ -213,6 +216,7 @@ class Panel:
     zones: Zones | None = None
     values: Mapping[str, Named] | None = None
     limits: tuple[tuple[float, Meaning], ...] = ()
+    steps: bool = False
     legend: bool = True
     window: str = ""
     links: tuple[Link, ...] = ()
@@ -305,47 +309,3 @@ def place(panels: Sequence[Panel]) -> list[tuple[Panel, int, int]]:
         placed.append((panel, x, y))
         x, line = x + panel.width, max(line, panel.height)
     return placed
-
-
-# --- words that many boards share -------------------------------------------------------------------------------------
-
-HEALTH = Zones(Meaning.ALARM, ((60.0, Meaning.WARNING), (80.0, Meaning.ADVISORY), (95.0, Meaning.HEALTHY)))
-"""An urgent condition leaves a component 40, a high one 60, a medium one 80, a low one 90 (see
-stream_processors.pipeline.health)."""
-
-PRIORITIES: Mapping[str, Named] = {
-    "urgent": Named("Urgent", Meaning.ALARM),
-    "high": Named("High", Meaning.WARNING),
-    "medium": Named("Medium", Meaning.ADVISORY),
-    "low": Named("Low", Meaning.NEUTRAL),
-}
-
-CONCERNS: Mapping[str, Named] = {
-    "machine": Named("Machine", Meaning.NEUTRAL),
-    "instrument": Named("Instrument", Meaning.INSTRUMENT),
-    "connection": Named("Connection", Meaning.UNKNOWN),
-}
-
-ALARM_STATES: Mapping[str, Named] = {
-    "unacknowledged": Named("Not acknowledged", Meaning.ALARM),
-    "acknowledged": Named("Acknowledged", Meaning.WARNING),
-    "returned_unacknowledged": Named("Returned, not acknowledged", Meaning.ADVISORY),
-    "latched_unacknowledged": Named("Latched, not acknowledged", Meaning.WARNING),
-    "latched_acknowledged": Named("Latched", Meaning.ADVISORY),
-    "shelved": Named("Shelved", Meaning.NEUTRAL),
-    "suppressed_by_design": Named("Suppressed by design", Meaning.NEUTRAL),
-    "out_of_service": Named("Out of service", Meaning.NEUTRAL),
-    "normal": Named("Normal", Meaning.HEALTHY),
-}
-
-MACHINE_STATES: Mapping[str, Named] = {
-    "loaded": Named("Loaded", Meaning.HEALTHY),
-    "line": Named("In service", Meaning.HEALTHY),
-    "recycle": Named("Recycle", Meaning.ADVISORY),
-    "ramp": Named("Ramp", Meaning.ADVISORY),
-    "slow_roll": Named("Slow roll", Meaning.NEUTRAL),
-    "depot": Named("Depot", Meaning.NEUTRAL),
-    "parked": Named("Parked", Meaning.NEUTRAL),
-    "stopped": Named("Stopped", Meaning.NEUTRAL),
-    "unknown": Named("Unknown", Meaning.UNKNOWN),
-}

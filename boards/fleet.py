@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from boards.definition import (
+from boards.definition import Action, Board, Column, Follow, Format, Kind, Meaning, Panel, Query, Row, Zones
+from boards.words import (
     ALARM_STATES,
+    ANY_IS_ADVISORY,
+    ANY_IS_ALARM,
+    ANY_IS_INSTRUMENT,
+    ANY_IS_WARNING,
     CONCERNS,
     HEALTH,
     MACHINE_STATES,
+    NONE_IS_GOOD,
     PRIORITIES,
-    Action,
-    Board,
-    Column,
-    Follow,
-    Format,
-    Kind,
-    Link,
-    Meaning,
-    Panel,
-    Query,
-    Row,
-    Zones,
+    TO_EQUIPMENT,
 )
-
-TO_EQUIPMENT: Final = Link("equipment", {"equipment": "equipment_id"}, "Open the machine")
-ANY_IS_ADVISORY: Final = Zones(Meaning.NEUTRAL, ((1, Meaning.ADVISORY),))
-ANY_IS_WARNING: Final = Zones(Meaning.NEUTRAL, ((1, Meaning.WARNING),))
-ANY_IS_ALARM: Final = Zones(Meaning.NEUTRAL, ((1, Meaning.ALARM),))
-ANY_IS_INSTRUMENT: Final = Zones(Meaning.NEUTRAL, ((1, Meaning.INSTRUMENT),))
 
 SUMMARY: Final = Panel(
     "summary",
@@ -45,7 +34,7 @@ SUMMARY: Final = Panel(
             "Need attention",
             Format.NUMBER,
             decimals=0,
-            zones=Zones(Meaning.HEALTHY, ((1, Meaning.WARNING),)),
+            zones=NONE_IS_GOOD,
         ),
         Column(
             "unacknowledged",
@@ -56,8 +45,8 @@ SUMMARY: Final = Panel(
         ),
         Column("suspect_instruments", "Suspect instruments", Format.NUMBER, decimals=0, zones=ANY_IS_INSTRUMENT),
         Column(
-            "not_assessed",
-            "Not assessed for an hour",
+            "silent",
+            "Silent machines",
             Format.NUMBER,
             decimals=0,
             zones=Zones(Meaning.HEALTHY, ((1, Meaning.UNKNOWN),)),

@@ -7,7 +7,8 @@ SELECT count(*) AS machines,
          WHERE a.state IN ('unacknowledged', 'returned_unacknowledged', 'latched_unacknowledged')
            AND a.first_out IS NULL) AS unacknowledged,
        (SELECT count(*) FROM servitize.alarm a WHERE a.active AND a.concern = 'instrument') AS suspect_instruments,
-       count(*) FILTER (WHERE h.at IS NULL OR h.at < servitize.timeline_now() - interval '1 hour') AS not_assessed
+       count(*) FILTER (WHERE NOT EXISTS (
+           SELECT FROM servitize.latest_visible l WHERE l.equipment_id = e.id AND l.ts > (SELECT servitize.timeline_now()) - interval '15 minutes')) AS silent
   FROM servitize.equipment e
   LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
  WHERE e.status = 'approved';
@@ -27,7 +28,9 @@ SELECT e.id AS equipment_id, e.name AS equipment, t.name AS type, s.name AS site
   LEFT JOIN (
       SELECT x.equipment_id, count(*) FILTER (WHERE x.priority = 'urgent') AS urgent, count(*) FILTER (WHERE x.priority = 'high') AS high,
              count(*) FILTER (WHERE x.priority = 'medium') AS medium, count(*) FILTER (WHERE x.priority = 'low') AS low
-        FROM servitize.alarm x WHERE x.state <> 'normal' AND x.first_out IS NULL GROUP BY x.equipment_id) a ON a.equipment_id = e.id
+        FROM servitize.alarm x
+       WHERE x.state NOT IN ('normal', 'shelved', 'suppressed_by_design', 'out_of_service') AND x.first_out IS NULL
+       GROUP BY x.equipment_id) a ON a.equipment_id = e.id
  WHERE e.status = 'approved'
  ORDER BY least(coalesce(h.index, 79), CASE WHEN a.urgent > 0 THEN 59 WHEN a.high > 0 THEN 79 ELSE 100 END), h.index NULLS FIRST, e.name, e.id;
 
@@ -53,7 +56,8 @@ SELECT step.start AS time, e.name AS metric, k.index AS value
 -- name: alarms_by_priority()
 SELECT p.priority AS label, count(a.id) AS value
   FROM unnest(ARRAY['urgent', 'high', 'medium', 'low']) WITH ORDINALITY AS p (priority, rank)
-  LEFT JOIN servitize.alarm a ON a.priority = p.priority AND a.state <> 'normal' AND a.first_out IS NULL
+  LEFT JOIN servitize.alarm a ON a.priority = p.priority AND a.first_out IS NULL
+   AND a.state NOT IN ('normal', 'shelved', 'suppressed_by_design', 'out_of_service')
  GROUP BY p.priority, p.rank
  ORDER BY p.rank;
 

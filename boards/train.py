@@ -1,0 +1,230 @@
+"""A metro train: which car, which part, and is it the part or the weather?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
+from boards.equipment import STATES
+from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, machine
+
+TYPE: Final = "metro-train-6"
+_SUBSYSTEMS: Final[Mapping[str, Named]] = {
+    "bearing": Named("Axle boxes"),
+    "brake": Named("Brakes"),
+    "compressor": Named("Air supply"),
+    "converter": Named("Traction"),
+    "door": Named("Doors"),
+    "hvac": Named("Climate"),
+}
+BOX_EXCESS: Final = Zones(Meaning.INSTRUMENT, ((-8.0, Meaning.HEALTHY), (8.0, Meaning.WARNING), (20.0, Meaning.ALARM)))
+"""Kelvin over the peers. A box cannot be far colder than they are: then it is the thermometer."""
+DOOR_CURRENT: Final = Zones(Meaning.HEALTHY, ((3.2, Meaning.ADVISORY), (4.0, Meaning.WARNING)))
+"""Healthy doors peak at 2.2 to 2.8 A (at -15 °C about 2.6 A); at three times the friction it is 4 A."""
+
+
+def _parts(
+    key: str,
+    title: str,
+    question: str,
+    pattern: str,
+    *,
+    unit: str,
+    limits: tuple[tuple[float, Meaning], ...] = (),
+    zones: Zones | None = None,
+    width: int = 12,
+    low: float | None = None,
+    series: tuple[Series, ...] = (),
+) -> Panel:
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.TIMESERIES,
+        Query("train", "by_part"),
+        width=width,
+        height=9,
+        parameters={"pattern": pattern},
+        unit=unit,
+        limits=limits,
+        zones=zones,
+        low=low,
+        series=series,
+        refresh=30,
+        empty="No reading in this time.",
+    )
+
+
+TRAIN: Final = Board(
+    "train",
+    "Train",
+    "Which car, which part, and is it the part or the weather?",
+    rows=(
+        Row(
+            "",
+            (
+                Panel(
+                    "header",
+                    "Now",
+                    "How is it, and is it in service?",
+                    Kind.STAT,
+                    Query("train", "header"),
+                    width=24,
+                    height=4,
+                    columns=(
+                        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
+                        Column("state", "State", values=MACHINE_STATES),
+                        Column("alarms", "Standing alarms", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
+                        Column("speed", "Speed", Format.NUMBER, unit="km/h", decimals=0),
+                        Column("load", "Load", Format.NUMBER, unit="%", decimals=0),
+                        Column("ambient", "Outside", Format.NUMBER, unit="Cel", decimals=0),
+                        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0),
+                    ),
+                    refresh=10,
+                    follows=(Follow.ALARMS,),
+                ),
+            ),
+        ),
+        Row(
+            "",
+            (
+                Panel(
+                    "cars",
+                    "Cars and subsystems",
+                    "Which car, which subsystem?",
+                    Kind.MATRIX,
+                    Query("train", "cars"),
+                    width=12,
+                    height=10,
+                    unit="%",
+                    decimals=0,
+                    zones=HEALTH,
+                    values=_SUBSYSTEMS,
+                    refresh=30,
+                    follows=(Follow.ALARMS,),
+                ),
+                Panel(
+                    "axle_boxes",
+                    "Axle boxes over their peers",
+                    "Which box runs hotter than the others at its place?",
+                    Kind.MATRIX,
+                    Query("train", "axle_boxes"),
+                    width=12,
+                    height=10,
+                    unit="K",
+                    decimals=1,
+                    zones=BOX_EXCESS,
+                    refresh=10,
+                ),
+            ),
+        ),
+        Row("", (STATES,)),
+        Row(
+            "Axle boxes and brakes",
+            (
+                Panel(
+                    "hottest_boxes",
+                    "The six hottest boxes over their peers",
+                    "Since when does a box run hot, and how fast does it rise?",
+                    Kind.TIMESERIES,
+                    Query("train", "hottest_boxes"),
+                    width=12,
+                    height=9,
+                    unit="K",
+                    zones=BOX_EXCESS,
+                    refresh=30,
+                    empty="The train was not in service long enough in this time.",
+                ),
+                Panel(
+                    "discs",
+                    "Brake discs over their usual share",
+                    "Does a brake stick?",
+                    Kind.BARS,
+                    Query("train", "latest_by_part"),
+                    width=12,
+                    height=9,
+                    parameters={"pattern": r"^car\d+\.bogie\d+\.disc_excess$"},
+                    unit="K",
+                    decimals=1,
+                    zones=Zones(Meaning.HEALTHY, ((12.0, Meaning.ADVISORY), (25.0, Meaning.ALARM))),
+                    refresh=30,
+                    empty="The train was not in service long enough yet.",
+                ),
+            ),
+        ),
+        Row(
+            "Doors",
+            (
+                Panel(
+                    "door_current",
+                    "Peak current of the last closing",
+                    "Does a door need more force than the others?",
+                    Kind.BARS,
+                    Query("train", "latest_by_part"),
+                    width=8,
+                    height=9,
+                    parameters={"pattern": r"^car\d+\.doors\.peak_current$"},
+                    unit="A",
+                    decimals=2,
+                    low=0,
+                    zones=DOOR_CURRENT,
+                    refresh=30,
+                ),
+                _parts(
+                    "door_current_trend",
+                    "Door peak current over time",
+                    "Has its friction grown?",
+                    r"^car\d+\.doors\.peak_current$",
+                    unit="A",
+                    width=8,
+                    low=0,
+                ),
+                _parts(
+                    "door_time",
+                    "Closing time",
+                    "Do the doors still close in time?",
+                    r"^car\d+\.doors\.closing_time$",
+                    unit="s",
+                    width=8,
+                ),
+            ),
+        ),
+        Row(
+            "Air and traction",
+            (
+                _parts(
+                    "reservoir",
+                    "Main reservoir",
+                    "Is there enough air for brakes and doors?",
+                    r"^car\d+\.air_supply\.reservoir_pressure$",
+                    unit="bar",
+                    width=8,
+                    limits=((6.5, Meaning.ALARM),),
+                ),
+                _parts(
+                    "air_use",
+                    "Air used against usual",
+                    "Does air leak?",
+                    r"^train\.air_use$",
+                    unit="1",
+                    width=8,
+                    limits=((1.35, Meaning.WARNING),),
+                    low=0,
+                ),
+                _parts(
+                    "converters",
+                    "Converters over their peers",
+                    "Does a converter lose its cooling?",
+                    r"^car\d+\.converter\.excess$",
+                    unit="K",
+                    width=8,
+                    limits=((14.0, Meaning.WARNING),),
+                ),
+            ),
+        ),
+    ),
+    variables=(machine(TYPE),),
+    annotations=(ALARM_MARKS,),
+    types=(TYPE,),
+)
