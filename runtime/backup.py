@@ -60,11 +60,12 @@ class BackupDone:
 
 @dataclass(frozen=True, slots=True)
 class RestoreDone:
-    """What was made of it. ``problems``: what does not agree in it (nothing should); ``board_logins``: to be made
-    again."""
+    """What was made of it, out of so many ``bytes``. ``problems``: what does not agree in it (nothing should);
+    ``board_logins``: to be made again."""
 
     home: str
     made_at: str
+    bytes: int
     seconds: float
     readings: int
     alarms: int
@@ -180,6 +181,7 @@ def restore_backup(data: DataDirectory, file: Path, *, force: bool, steps: Steps
     return RestoreDone(
         str(data.root),
         _when(manifest),
+        file.stat().st_size,
         round(time.monotonic() - began, 2),
         found.readings,
         manifest["alarms"],

@@ -40,6 +40,8 @@ def examine(dsn: str) -> Consistency:
             problems.append(f"alarm {number} is {state}/{active}, its journal ends with {last}/{was}")
         for point, ts, value, stored in queries.broken_latest(connection):
             problems.append(f"the latest value {value} of point {point} at {ts} is no stored reading ({stored})")
+        for equipment, what, kept, tallied in queries.broken_tallies(connection):
+            problems.append(f"{what} of equipment {equipment}: {kept} are kept, {tallied} are shown")
         if (row := queries.broken_outbox(connection)) is not None:
             problems.append(f"the outbox is numbered up to {row[1]}, its head says {row[0]}")
     return Consistency(readings, transitions, letters, counters, tuple(problems))

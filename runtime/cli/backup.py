@@ -57,7 +57,7 @@ def restore(
       servitize restore monday.backup --home /srv/new
       servitize down && servitize restore monday.backup --force && servitize up --detach
     """
-    from runtime.backup import restore_backup
+    from runtime.backup import restore_backup, size
 
     say, steps = _speakers(as_json)
     done = restore_backup(data_directory(home), file.absolute(), force=force, steps=steps, say=say)
@@ -66,7 +66,7 @@ def restore(
     else:
         print(f"{done.home} is as it was at {done.made_at}: {done.readings} readings, {done.alarms} alarms,")
         print(f"{done.equipment} equipment, {done.devices} devices; newest reading {done.newest or '-'}")
-        print(f"restored in {done.seconds:.1f} s; start it: servitize up")
+        print(f"{size(done.bytes)} restored in {done.seconds:.1f} s; start it: servitize up")
         if done.board_logins:
             print(f"logins of boards that need a new password: {', '.join(done.board_logins)}")
         for problem in done.problems:

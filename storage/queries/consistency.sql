@@ -43,3 +43,15 @@ SELECT l.point_id, servitize.to_us(l.ts), l.value, r.value
 
 -- name: broken_outbox()^
 SELECT h.seq, m.top FROM servitize.outbox_head h, (SELECT coalesce(max(seq), 0) AS top FROM servitize.outbox) m WHERE m.top > h.seq;
+
+-- name: broken_tallies()
+-- What is shown of an equipment's refusals and gaps is at least what the tables still hold of them.
+SELECT x.equipment_id, x.what, x.amount, coalesce(t.amount, 0)
+  FROM (SELECT d.equipment_id, 'refused.' || d.reason AS what, sum(d.readings)::bigint AS amount
+          FROM servitize.dead_letter d WHERE d.equipment_id IS NOT NULL GROUP BY 1, 2
+        UNION ALL
+        SELECT e.equipment_id, 'sequence_gap', sum(servitize.missing_in(e.body))::bigint
+          FROM servitize.event e WHERE e.kind = 'sequence_gap' GROUP BY 1) x
+  LEFT JOIN servitize.intake_tally t ON t.equipment_id = x.equipment_id AND t.what = x.what
+ WHERE x.amount > coalesce(t.amount, 0)
+ LIMIT 100;

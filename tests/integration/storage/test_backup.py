@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
+from numpy.typing import NDArray
 
 from core.errors import ConflictError, InvalidInputError, ServitizeError
 from core.outcome import CommitUnit
-from core.telemetry import StreamRecord
+from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch
 from formats.record import BinaryRecordCodec
 from runtime.backup import make_backup, restore_backup
 from runtime.local.access import AccessBook, DeviceCredential
@@ -61,6 +63,21 @@ def make_instance() -> Iterator[Any]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def record_of(run: Run, ids: NDArray[np.int32], second: int) -> StreamRecord:
+    """What all machines send in one second: readings, and of one machine a gap in its numbering and a refusal."""
+    batch = TelemetryBatch(
+        ids.ravel(),
+        np.repeat(np.array([run.ts(second, m) for m in range(10)], np.int64), FRAME),
+        run.values[second].ravel(),
+        np.full(ids.size, 0xC0, np.uint8),
+        0,
+    )
+    gap = EventRecord(1, "sequence_gap", run.ts(second, 0), {"first": second, "last": second, "missing": 1})
+    letter = DeadLetter("t", str(second).encode(), "unknown-point", "", 0, 1, 1)
+    counts = {"ingest.readings": len(batch) + 1, "ingest.accepted": len(batch), "ingest.refused.unknown-point": 1}
+    return StreamRecord(batch, events=(gap,), dead_letters=(letter,), counts=counts)
+
+
 class Traffic:
     """Commits a run unit by unit until told to stop, with journal and now and then a snapshot."""
 
@@ -80,24 +97,14 @@ class Traffic:
         self._thread.join(30)
 
     def _work(self) -> None:
-        import numpy as np
-
-        from core.telemetry import TelemetryBatch
-
         writer, codec, processor = Writer(self._dsn), BinaryRecordCodec(), Processor(self._registry)
         position, ids = writer.acquire("embedded"), point_ids(self._registry, 10)
         offset = position.next_offset
         for second in range(self.run.seconds):
             if self._stop.is_set():
                 break
-            batch = TelemetryBatch(
-                ids.ravel(),
-                np.repeat(np.array([self.run.ts(second, m) for m in range(10)], np.int64), FRAME),
-                self.run.values[second].ravel(),
-                np.full(ids.size, 0xC0, np.uint8),
-                0,
-            )
-            record = StreamRecord(batch, counts={"ingest.readings": len(batch), "ingest.accepted": len(batch)})
+            record = record_of(self.run, ids, second)
+            batch = record.batch
             outcome = processor.step(record)
             state = processor.snapshot() if second % 20 == 19 else None
             unit = CommitUnit("embedded", position.epoch, offset, record, outcome, codec.encode(record), state)
@@ -158,13 +165,16 @@ def test_a_backup_under_load_restores_to_a_consistent_state(
         assert b"open-sesame" not in file.read_bytes()
     told: list[StepDone] = []
     restored = restore_backup(two.data, file, force=False, steps=steps(told), say=lambda text: None)
-    print(f"backup of {done.readings} readings {done.seconds} s, restored in {restored.seconds} s")
+    print(
+        f"backup of {done.readings} readings: {done.bytes} bytes in {done.seconds} s, restored in {restored.seconds} s"
+    )
+    assert restored.bytes == done.bytes
     assert restored.problems == ()
     assert restored.readings >= done.readings  # derived ones too
     assert [step.name for step in told] == ["check", "database", "tables", "consistency", "access"]
     with two.data, two.database() as postgres:
         assert examine(postgres.dsn()).holds
-        _goes_on(postgres)
+        _goes_on(postgres, traffic.run)
     assert AccessBook(two.data).entries()["press-7"].matches("open-sesame-7731")
     assert (two.data.root / "secrets" / f"api-key-{TENANT}").read_text() == "sv_key"
 
@@ -193,16 +203,31 @@ def _given(dsn: str) -> Any:
     return owner
 
 
-def _goes_on(postgres: LocalPostgres) -> None:
-    """The restored stream continues where the backup's moment was: snapshot and journal are of that moment."""
+def _goes_on(postgres: LocalPostgres, run: Run) -> None:
+    """The restored stream continues where the backup's moment was: snapshot and journal are of that moment. What the
+    broker delivers again of the time before it is recognised, what is new is stored, and everything still agrees."""
     registry = registry_of(postgres.dsn(WRITER))
     writer = Writer(postgres.dsn(WRITER))
     position = writer.acquire("embedded")
     assert position.snapshot is not None
     processor = Processor.restore(position.snapshot, registry)
-    codec = BinaryRecordCodec()
+    codec, ids = BinaryRecordCodec(), point_ids(registry, 10)
     transitions = [t for _, data in position.journal for t in processor.step(codec.decode(data)).transitions]
+    before = examine(postgres.dsn())
+    place = position.next_offset
+    assert 20 <= place < run.seconds - 20
+    for offset, second in enumerate(range(place - 20, place + 20), place):
+        record = record_of(run, ids, second)
+        unit = CommitUnit("embedded", position.epoch, offset, record, processor.step(record), codec.encode(record))
+        report = writer.commit([unit])
+        if second < place:  # delivered again
+            assert (report.stored, report.conflicts) == (0, 0)
+        else:
+            assert report.stored >= ids.size
     writer.close()
+    after = examine(postgres.dsn())
+    assert after.problems == ()
+    assert after.counters["storage.duplicates"] - before.counters.get("storage.duplicates", 0) == 20 * ids.size
     with psycopg.connect(postgres.dsn()) as connection:
         known = {
             (row[0], row[1], row[2])
@@ -210,6 +235,10 @@ def _goes_on(postgres: LocalPostgres) -> None:
                 "SELECT equipment_id, condition, servitize.to_us(at) FROM servitize.condition_transition"
             )
         }
+        doubled = connection.execute(
+            "SELECT count(*) - count(DISTINCT (point_id, ts)) FROM servitize.reading"
+        ).fetchone()
+    assert doubled == (0,)
     assert {(t.equipment_id, t.condition, t.at) for t in transitions} <= known
 
 
