@@ -1,8 +1,8 @@
-"""What the embedded host keeps every few seconds: the processor's state, and what else a recovery needs to be exact.
+"""What a host keeps of a stream every few seconds: the processor's state, and what else a recovery needs to be exact.
 
     0   4  magic  b"SVCK"
     4   1  version of this layout
-    5   …  msgpack: {state, basis, sequences}; the two large ones come compressed
+    5   …  msgpack: {state, basis, sequences, clocks}; the two large ones come compressed
 
 The *basis* is what the registry said of meaning when the state was made: the types, and which equipment is of which.
 The journal behind a checkpoint was processed with it, so it is stepped through with it again, even where somebody
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -64,17 +65,20 @@ class Basis(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """``state`` of the processor, ``basis`` (None where unknown), and how far each device's numbering had come."""
+    """``state`` of the processor, ``basis`` (None where unknown), how far each device's numbering had come, and each
+    tenant's clock (µs of its last tick)."""
 
     state: bytes
     basis: Basis | None = None
     sequences: Sequences = field(default_factory=dict)
+    clocks: Mapping[int, int] = field(default_factory=dict)
 
 
 class _Stored(msgspec.Struct):
     state: bytes
     basis: bytes
     sequences: dict[int, tuple[int, int]]
+    clocks: dict[int, int] = {}  # absent in checkpoints of before it was there
 
 
 class Packer:
@@ -89,8 +93,8 @@ class Packer:
         """Checkpoints from now on rest on this."""
         self._basis = self._compressor.compress(self._encoder.encode(basis))
 
-    def pack(self, state: bytes, sequences: Sequences) -> bytes:
-        body = self._encoder.encode(_Stored(state, self._basis, dict(sequences)))
+    def pack(self, state: bytes, sequences: Sequences, clocks: Mapping[int, int] = MappingProxyType({})) -> bytes:
+        body = self._encoder.encode(_Stored(state, self._basis, dict(sequences), dict(clocks)))
         return MAGIC + bytes([VERSION]) + body
 
 
@@ -116,7 +120,7 @@ def unpack(data: bytes) -> Checkpoint:
         raise InvalidInputError(
             f"the stream's snapshot is damaged: {error}", hint="restore a backup: servitize restore FILE"
         ) from error
-    return Checkpoint(stored.state, _basis(stored.basis), stored.sequences)
+    return Checkpoint(stored.state, _basis(stored.basis), stored.sequences, stored.clocks)
 
 
 def _basis(data: bytes) -> Basis | None:

@@ -112,7 +112,7 @@ class StreamCore:
 
     def _take_snapshot(self) -> bytes:
         began = time.monotonic()
-        state = self._packer.pack(self.processor.snapshot(), self.sequences)
+        state = self._packer.pack(self.processor.snapshot(), self.sequences, self.processor.ticks)
         took = time.monotonic() - began
         self._next_snapshot = began + took + max(self._snapshot_seconds, SNAPSHOT_SHARE * took)
         return state
