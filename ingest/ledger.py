@@ -19,13 +19,14 @@ OVERHEAD: Final = 512
 class Handle:
     """One received message, from arrival until it is durable. Opaque to all but the ledger."""
 
-    __slots__ = ("durable", "generation", "mid", "qos", "size")
+    __slots__ = ("durable", "generation", "mid", "once", "qos", "size")
 
-    def __init__(self, generation: int, mid: int, qos: int, size: int) -> None:
+    def __init__(self, generation: int, mid: int, qos: int, size: int, *, once: bool = False) -> None:
         self.generation = generation
         self.mid = mid
         self.qos = qos
         self.size = size
+        self.once = once
         self.durable = False
 
 
@@ -64,16 +65,16 @@ class Ledger:
             self._ready.clear()
             return self._generation
 
-    def received(self, mid: int, qos: int, size: int) -> Handle:
-        """A message of ``size`` bytes came over the present connection."""
+    def received(self, mid: int, qos: int, size: int, *, kept: bool = False) -> Handle:
+        """A message of ``size`` bytes came over the present connection. ``kept``: who needs it finds it elsewhere, as
+        the broker keeps what is retained."""
         with self._lock:
-            handle = Handle(self._generation, mid, qos, size + OVERHEAD)
+            handle = Handle(self._generation, mid, qos, size + OVERHEAD, once=qos == 0 and size > 0 and not kept)
             self._received += 1
             self._pending_bytes += handle.size
             if qos > 0:
                 self._waiting.append(handle)
-            else:
-                self._unrepeatable += size > 0
+            self._unrepeatable += handle.once
             return handle
 
     def durable(self, handles: Sequence[Handle]) -> bool:
@@ -85,8 +86,7 @@ class Ledger:
                 handle.durable = True
                 self._durable += 1
                 self._pending_bytes -= handle.size
-                if handle.qos == 0:
-                    self._unrepeatable -= handle.size > OVERHEAD
+                self._unrepeatable -= handle.once
                 if handle.generation != self._generation:
                     self._superseded += 1
             before = len(self._ready)

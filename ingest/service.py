@@ -169,7 +169,7 @@ class IngestService:
 
     def _take_leave(self, session: MqttSession) -> None:
         """Of every connection at once."""
-        parts = (session, *self._channels)
+        parts: list[MqttSession | Channel] = [session, *self._channels]
         for part in parts:
             part.stop(0.0)
         deadline = time.monotonic() + _LEAVE_SECONDS

@@ -457,7 +457,8 @@ class MqttSession:
         counts.messages += 1
         counts.bytes += len(payload)
         counts.duplicates += message.dup
-        handle = self._ledger.received(message.mid, message.qos, len(topic) + len(payload))
+        kept = message.retain or topic == self._status_topic  # our own word, which we said to others
+        handle = self._ledger.received(message.mid, message.qos, len(topic) + len(payload), kept=kept)
         self._deliver(Inbound(topic, payload, self._clock.now(), handle, message.retain, message.dup))
 
 

@@ -43,6 +43,8 @@ class System:
     mqtt: MqttSettings
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    """More of the configuration than where things are."""
 
     def all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn) as connection:
@@ -57,10 +59,18 @@ class System:
 
     def start(self) -> subprocess.Popen[bytes]:
         """An ingest process; returns when the broker has taken its subscriptions."""
+        process = self.launch()
+        self.wait_until_served(process)
+        return process
+
+    def launch(self, *, database_port: int | None = None) -> subprocess.Popen[bytes]:
+        """An ingest process that is not waited for."""
         config = self.folder / "ingest.json"
-        settings = asdict(self.mqtt)
         database = make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER])
-        config.write_text(json.dumps({"database": database, "mqtt": settings, "snapshot_seconds": 1.0}))
+        if database_port is not None:
+            database = make_conninfo(database, port=database_port)
+        told = {"database": database, "mqtt": asdict(self.mqtt), "snapshot_seconds": 1.0, **self.options}
+        config.write_text(json.dumps(told))
         log = (self.folder / "ingest.log").open("ab")
         process = subprocess.Popen(
             [sys.executable, "-m", "stream_processors.embedded_process", str(config)],
@@ -69,7 +79,6 @@ class System:
             cwd=Path(__file__).parents[3],
         )
         self.processes.append(process)
-        self.wait_until_served(process)
         return process
 
     def wait_until_served(self, process: subprocess.Popen[bytes]) -> None:
