@@ -24,6 +24,8 @@ from runtime.local.postgres import LocalPostgres
 FIRST_TENANT: Final = "main"
 SCOPES: Final = ("read", "operate", "manage")
 OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
+DEVICE_MASTER: Final = "device-master"
+"""The secret that devices' passwords are derived from, by its name among the secrets of a data directory."""
 
 
 def status_file(data: DataDirectory) -> Path:

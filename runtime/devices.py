@@ -305,6 +305,22 @@ def _described(
         )
     able = state.get("broker", {}).get("capabilities", {})
     if able and not able.get("per_device_topics", True):
+def credential_of(
+    tenant: str,
+    equipment: str | None,
+    client_id: str,
+    username: str,
+    password: str,
+    *,
+    edge_node: str | None = None,
+    foreign: Sequence[str] = (),
+) -> DeviceCredential:
+    """Whatever kind of device it is; ``foreign`` counts for gateways only."""
+    if edge_node is not None:
+        return edge_node_credential(edge_node, client_id, username, password)
+    return credential(tenant, equipment, client_id, username, password, () if equipment else foreign)
+
+
         notes = (*notes, *able.get("notes", [])[:1])
     return NewDevice(
         tenant=tenant,

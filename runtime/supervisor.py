@@ -26,6 +26,8 @@ from runtime.local.paths import DataDirectory
 from runtime.local.ports import choose_port
 from runtime.local.postgres import LocalPostgres
 from runtime.local.process import ChildProcess, end_leftovers
+from runtime.local.rights import BrokerRights
+from runtime.orders import Orders
 from runtime.probes import api_is_alive
 from runtime.settings import SPARKPLUG_HOST_ID, Settings
 from runtime.status import PartStatus
@@ -96,6 +98,13 @@ class Supervisor:
             on_exit=lambda _, code: self.keeper.died(BROKER, code),
         )
 
+        self._orders = Orders(
+            lambda: self.endpoints.databases[bootstrap.WRITER],
+            BrokerRights(data),
+            lambda: self.endpoints.broker,
+            lambda: data.secret(bootstrap.DEVICE_MASTER),
+        )
+
     # -- lifecycle -------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -118,6 +127,7 @@ class Supervisor:
         leftover = dict.fromkeys(self.data.state().get("servers", {}))  # of an instance that was killed
         self.data.update_state("servers", **leftover)
         self.data.update_state("instance", pid=os.getpid(), command=self._command, started=began, ready=None)
+        self.data.secret(bootstrap.DEVICE_MASTER)  # there before two processes would both make it
         self._start_database()
         self._start_broker()
         self._connect(api=self._choose_api())
@@ -126,10 +136,12 @@ class Supervisor:
             for started in [pool.submit(self._start_ingest), pool.submit(self._start_api)]:
                 started.result()
         self.keeper.start()
+        self._orders.start()
         self.data.update_state("instance", ready=time.time(), api=self.api.url)
 
     def stop(self) -> None:
         """Stop all parts in reverse order and give the lock back; safe to call at any point of a start."""
+        self._orders.stop()
         self.keeper.stop(lambda name, seconds: self._report(StepDone(f"stop {name}", "", seconds)))
         self.data.update_state("instance", pid=None, ready=None)
         self.data.release()

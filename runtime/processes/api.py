@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from runtime.bootstrap import API, parse_type
+from runtime.bootstrap import API, DEVICE_MASTER, parse_type
 from runtime.endpoints import read_endpoints
 from runtime.local.paths import DataDirectory
 from runtime.processes.logs import log_as_lines
@@ -15,7 +15,8 @@ from services.api.settings import ApiSettings
 
 def main() -> int:
     log_as_lines()
-    endpoints = read_endpoints(DataDirectory(Path(sys.argv[1])))
+    data = DataDirectory(Path(sys.argv[1]))
+    endpoints = read_endpoints(data)
     api = endpoints.api
     assert api is not None
     settings = ApiSettings(
@@ -24,6 +25,7 @@ def main() -> int:
         port=api.port,
         tls_certificate=None if api.certificate is None else Path(api.certificate),
         tls_key=None if api.key is None else Path(api.key),
+        device_master=data.secret(DEVICE_MASTER) if data.given is None else data.given_secret(DEVICE_MASTER),
     )
     make_server(settings, parse_type).run()
     return 0

@@ -66,13 +66,17 @@ DEVICE: Final[dict[str, Any]] = {
     "client_id": "acme-K-101",
     "username": "acme-K-101",
     "equipment": "K-101",
+    "edge_node": None,
     "created_at": "2026-11-22T10:00:00Z",
     "rotated_at": None,
     "revoked_at": None,
+    "pending": False,
+    "note": None,
     "last_received_at": "2026-11-22T10:00:01Z",
     "missing_messages": 15,
     "refused_readings": 3,
 }
+NEW_DEVICE: Final[dict[str, Any]] = {**DEVICE, "pending": True, "password": "mXb1k0c1-2oP8Q…"}
 GRANT: Final[dict[str, Any]] = {
     "id": 9,
     "equipment_id": 7,

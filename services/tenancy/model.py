@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from services.api.moments import Moment
 from services.api.parameters import Answer, Strict
@@ -14,6 +14,10 @@ Rights = Literal["read", "operate", "manage"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 EquipmentKey = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/+#\x00-\x1f\x7f]+$")]
 """It stands in MQTT topics and URLs."""
+
+EdgeNode = Annotated[
+    str, StringConstraints(max_length=401, pattern=r"^[^/+#\x00-\x1f\x7f]{1,200}/[^/+#\x00-\x1f\x7f]{1,200}$")
+]
 
 
 class TenantRef(Answer):
@@ -123,18 +127,41 @@ class ChangeEquipment(Strict):
 
 
 class Device(Answer):
-    """Something that may publish over MQTT. Passwords are made by `servitize device add`, where the broker is."""
+    """Something that may publish over MQTT."""
 
     id: int
-    client_id: str
+    client_id: str = Field(description="Bound to the account: no other is let in")
     username: str
     equipment: str | None = Field(description="What it may publish for; null: a gateway for any of yours")
+    edge_node: str | None = Field(description="`GROUP/NODE` of a Sparkplug edge node")
     created_at: Moment
     rotated_at: Moment | None
     revoked_at: Moment | None
+    pending: bool = Field(description="The broker has not been told yet of the last change; it is within a second")
+    note: str | None = Field(description="Why the broker could not be told, or what to know about it")
     last_received_at: Moment | None = Field(description="When the newest reading of its equipment came in")
     missing_messages: int | None = Field(description="Gaps in its equipment's numbering; null for a gateway")
     refused_readings: int | None = Field(description="Of its equipment; `/v1/equipment/{equipment}/intake` says why")
+
+
+class NewDevice(Device):
+    password: str = Field(description="Shown this once. It opens the broker as soon as `pending` is false")
+
+
+class RegisterDevice(Strict):
+    """Exactly one of the three."""
+
+    equipment: Text | None = Field(None, description="Number or key of one of your own: the device sends for it alone")
+    gateway: EquipmentKey | None = Field(None, description="Name of a gateway, which sends for any of your equipment")
+    edge_node: EdgeNode | None = Field(
+        None, description="`GROUP/NODE` of a Sparkplug edge node; the group must be yours"
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> RegisterDevice:
+        if sum(value is not None for value in (self.equipment, self.gateway, self.edge_node)) != 1:
+            raise ValueError("give one of equipment, gateway, edge_node")
+        return self
 
 
 class Grant(Answer):

@@ -13,7 +13,7 @@ from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, Number, Pages, equipment_id, maybe_equipment_id, plain
 from services.tenancy import service
-from services.tenancy.examples import DEVICE, EQUIPMENT, GRANT, ME, SITE, TREE, TYPE
+from services.tenancy.examples import DEVICE, EQUIPMENT, GRANT, ME, NEW_DEVICE, SITE, TREE, TYPE
 from services.tenancy.model import (
     ChangeEquipment,
     Device,
@@ -21,7 +21,9 @@ from services.tenancy.model import (
     EquipmentTree,
     Grant,
     Me,
+    NewDevice,
     NewGrant,
+    RegisterDevice,
     RegisterEquipment,
     Site,
     Status,
@@ -162,9 +164,66 @@ async def change_equipment(session: Managing, equipment: EquipmentRef, body: Cha
 async def list_devices(session: Managing, paging: Pages) -> Page[Device]:
     """In order of registration; never a password."""
     (after,) = paging.after(session, 1)
-    rows = await session.db.rows("devices", after=after, count=paging.count)
+    rows = await service.devices(session.db, paging.count, after=after)
     kept, following = paging.cut(session, rows, lambda row: (row["id"],))
     return Page(items=[Device.model_validate(row) for row in kept], next=following)
+
+
+@router.post(
+    "/devices",
+    status_code=201,
+    summary="Let a device in",
+    responses={201: examples(made=NEW_DEVICE), **responses("invalid-input", "not-found", "conflict")},
+)
+async def register_device(request: Request, response: Response, session: Managing, body: RegisterDevice) -> NewDevice:
+    """An account at the broker for an equipment, a gateway or a Sparkplug edge node.
+
+    The password is in this answer and nowhere else. The broker knows it within a second: `pending` of the device says when.
+    """
+    found = await maybe_equipment_id(session.db, body.equipment)
+    made = await service.register_device(session.db, body, found, session.app.settings.device_master)
+    await session.audit("device.created", f"device/{made.id}", client_id=made.client_id)
+    response.headers["Location"] = f"/v1/devices/{made.id}"
+    response.headers["Cache-Control"] = "no-store"
+    return made
+
+
+@router.get(
+    "/devices/{device}",
+    summary="One device",
+    responses={200: examples(device=DEVICE), **responses("not-found")},
+)
+async def show_device(session: Managing, device: Number) -> Device:
+    """Whether the broker lets it in, and what became of what it sent; never a password."""
+    return await service.device(session.db, device)
+
+
+@router.post(
+    "/devices/{device}/rotate",
+    summary="A new password for a device",
+    responses={200: examples(made=NEW_DEVICE), **responses("not-found", "conflict")},
+)
+async def rotate_device(response: Response, session: Managing, device: Number) -> NewDevice:
+    """The old one is refused within a second, and who is connected with it is disconnected.
+
+    One that was shut out comes in again.
+    """
+    made = await service.renew_device(session.db, device, session.app.settings.device_master)
+    await session.audit("device.rotated", f"device/{made.id}", client_id=made.client_id)
+    response.headers["Cache-Control"] = "no-store"
+    return made
+
+
+@router.delete(
+    "/devices/{device}",
+    status_code=204,
+    summary="Shut a device out",
+    responses={204: {"description": "It is shut out within a second"}, **responses("not-found")},
+)
+async def shut_device_out(session: Managing, device: Number) -> None:
+    """Its equipment and history stay, and so does its row, as a record."""
+    await session.db.row("shut_device_out", id=device)
+    await session.audit("device.revoked", f"device/{device}")
 
 
 @router.get(

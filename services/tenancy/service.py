@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from core.errors import NotFoundError
+from core.errors import ConflictError, NotFoundError
 from services.api.database import Row, Transaction
 from services.api.state import TypeParser
 from services.telemetry.model import EquipmentRef
@@ -13,17 +13,21 @@ from services.tenancy.model import (
     AlarmCounts,
     ChangeEquipment,
     ComponentNode,
+    Device,
     EquipmentSummary,
     EquipmentTree,
     Grant,
     KeyInfo,
     Me,
+    NewDevice,
     NewGrant,
     PointSummary,
+    RegisterDevice,
     RegisterEquipment,
     TenantRef,
     TypeDetail,
 )
+from storage import secrets
 
 _NO_FILTER: Final[dict[str, Any]] = dict.fromkeys(
     ("id", "site", "type", "status", "state", "health_below", "after_key", "after_id")
@@ -155,3 +159,51 @@ async def give(db: Transaction, equipment: int, order: NewGrant) -> Grant:
     )
     rows = await grants(db, 1, id=new)
     return Grant.model_validate(rows[0])
+
+
+async def devices(db: Transaction, count: int, **filters: Any) -> list[Row]:
+    """Rows of devices in order of registration."""
+    return await db.rows("devices", **{**dict.fromkeys(("id", "after")), **filters, "count": count})
+
+
+async def device(db: Transaction, device_id: int) -> Device:
+    rows = await devices(db, 1, id=device_id)
+    if not rows:
+        raise NotFoundError("there is no such device, or it is not yours to see")
+    return Device.model_validate(rows[0])
+
+
+async def register_device(
+    db: Transaction, order: RegisterDevice, equipment: int | None, master: str | None
+) -> NewDevice:
+    """A device with its password, which goes no further than into the answer: who tells the broker derives it again."""
+    nonce, password = _password(master)
+    new = await db.value(
+        "register_device",
+        equipment=equipment,
+        gateway=order.gateway,
+        edge_node=order.edge_node,
+        nonce=nonce,
+        hash=secrets.digest(password),
+    )
+    return _shown(await device(db, new), password)
+
+
+async def renew_device(db: Transaction, device_id: int, master: str | None) -> NewDevice:
+    """The device with another password; the old one is refused as soon as the broker has been told."""
+    nonce, password = _password(master)
+    await db.row("renew_device", id=device_id, nonce=nonce, hash=secrets.digest(password))
+    return _shown(await device(db, device_id), password)
+
+
+def _password(master: str | None) -> tuple[bytes, str]:
+    if master is None:
+        raise ConflictError(
+            "this API cannot make passwords of devices", hint="servitize device add does, where the broker is"
+        )
+    nonce = secrets.new_nonce()
+    return nonce, secrets.derived_password(master, nonce)
+
+
+def _shown(found: Device, password: str) -> NewDevice:
+    return NewDevice(**found.model_dump(), password=password)

@@ -2,7 +2,7 @@
 SELECT servitize.sequence_outbox();
 
 -- name: expire_shelves()$
-SELECT servitize.expire_shelves(clock_timestamp());
+SELECT servitize.expire_due_shelves();
 
 -- name: listen_to_new()!
 LISTEN servitize_outbox_new;

@@ -77,12 +77,15 @@ SELECT servitize.change_equipment(:id::int, :name::text, :serial::text, :site::t
 -- name: fit_equipment(id, components, points)^
 SELECT servitize.fit_equipment(:id::int, :components::jsonb, :points::jsonb);
 
--- name: devices(after, count)
+-- name: devices(id, after, count)
+-- One device (id), or a page.
 -- What is missing and what was refused is that of the device's equipment; a gateway's stands with each equipment that it speaks for.
-SELECT d.id, d.client_id, d.username, e.key AS equipment, d.created_at, d.rotated_at, d.revoked_at,
+SELECT d.id, d.client_id, d.username, e.key AS equipment, d.edge_node, d.created_at, d.rotated_at, d.revoked_at,
+       o.device_id IS NOT NULL AND o.done_at IS NULL AS pending, o.problem AS note,
        t.missing_messages, t.refused_readings, l.last_received_at
   FROM servitize.device d
   LEFT JOIN servitize.equipment e ON e.id = d.equipment_id
+  LEFT JOIN servitize.device_order o ON o.device_id = d.id
   LEFT JOIN LATERAL (
        SELECT coalesce(sum(x.amount) FILTER (WHERE x.what = 'sequence_gap'), 0)::bigint AS missing_messages,
               coalesce(sum(x.amount) FILTER (WHERE x.what <> 'sequence_gap'), 0)::bigint AS refused_readings
@@ -90,9 +93,18 @@ SELECT d.id, d.client_id, d.username, e.key AS equipment, d.created_at, d.rotate
   LEFT JOIN LATERAL (
        SELECT max(x.received_at) AS last_received_at FROM servitize.latest_visible x
         WHERE x.equipment_id = d.equipment_id AND x.kind = 'measured') l ON d.equipment_id IS NOT NULL
- WHERE :after::int IS NULL OR d.id > :after
+ WHERE (:id::int IS NULL OR d.id = :id) AND (:after::int IS NULL OR d.id > :after)
  ORDER BY d.id
  LIMIT :count;
+
+-- name: register_device(equipment, gateway, edge_node, nonce, hash)$
+SELECT servitize.register_device(:equipment::int, :gateway::text, :edge_node::text, :nonce::bytea, :hash::bytea);
+
+-- name: renew_device(id, nonce, hash)^
+SELECT servitize.renew_device(:id::int, :nonce::bytea, :hash::bytea);
+
+-- name: shut_device_out(id)^
+SELECT servitize.shut_device_out(:id::int);
 
 -- name: grants(id, equipment, given, after, count)
 SELECT g.id, g.equipment_id, g.equipment, g.owner, g.tenant, g.rights, g.valid_from, g.valid_until, g.given

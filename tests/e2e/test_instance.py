@@ -36,10 +36,16 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
         time.sleep(0.1)
 
 
-def api(servitize: Servitize, path: str) -> Any:
+def api(servitize: Servitize, path: str, body: dict[str, Any] | None = None) -> Any:
+    """GET, or POST where there is a body."""
     key = (servitize.home / "secrets" / "api-key-main").read_text()
     url = servitize.state()["instance"]["api"] + path
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    if body:
+        request.add_header("Content-Type", "application/json")
+        request.data = orjson.dumps(body)
+    elif body is not None:
+        request.method = "POST"
     with urllib.request.urlopen(request, timeout=10) as answer:
         return orjson.loads(answer.read())
 
@@ -131,6 +137,19 @@ def test_what_is_missing_and_what_was_refused_stands_with_the_device(
     assert totals["totals"]["missing"] == 4
     assert totals["flow"]["connected"] is True
     assert api(running, "/v1/equipment/press-7/intake")["sequence"]["recent"][0]["missing"] == 4
+
+
+def test_a_device_let_in_by_api_sends_and_a_dead_letter_asked_for_by_api_goes_again(
+    running: Servitize, device: dict[str, Any]
+) -> None:
+    made = api(running, "/v1/devices", {"gateway": "hall-9"})
+    wait_for(lambda: not api(running, f"/v1/devices/{made['id']}")["pending"], "the broker to be told")
+    gateway = {**device, **{name: made[name] for name in ("client_id", "username", "password")}}
+    publish(gateway, [frame(7004.0)])
+    wait_for(lambda: newest(running, "press-7") == 7004.0, "the gateway's reading")
+    letter = api(running, "/v1/dead-letters")["items"][0]
+    api(running, f"/v1/dead-letters/{letter['id']}/replay", {})
+    wait_for(lambda: api(running, f"/v1/dead-letters/{letter['id']}")["replayed_at"], "the replay")
 
 
 def test_an_unknown_type_names_those_there_are(running: Servitize) -> None:

@@ -29,6 +29,9 @@ T0 = 1_780_000_000 * SECOND
 """2026-05-28T20:26:40Z: when the story of the test machines begins."""
 
 
+DEVICE_MASTER = "a secret of the installation"
+
+
 def parse_type(document: Mapping[str, Any]) -> EquipmentType:
     """The few keys of a type that these tests use."""
     return EquipmentType(
@@ -60,6 +63,7 @@ class Party:
     alarm: int = 0
     dead_letter: int = 0
     grant: int = 0
+    device: int = 0
 
 
 @dataclass
@@ -127,7 +131,9 @@ def _machine(connection: psycopg.Connection[Any], party: Party) -> None:
         connection, party.id, "P-1", type_, name=f"Pump of {party.slug}", site_id=site
     )
     party.pending = admin.create_equipment(connection, party.id, "P-2", type_)
-    admin.create_device(connection, party.id, party.equipment, f"{party.slug}-P-1", f"{party.slug}-P-1", "x" * 32)
+    party.device = admin.create_device(
+        connection, party.id, party.equipment, f"{party.slug}-P-1", f"{party.slug}-P-1", "x" * 32
+    )
     row = connection.execute(
         b"SELECT id FROM servitize.point WHERE equipment_id = %s AND key = 'vibration'", [party.equipment]
     ).fetchone()
@@ -261,7 +267,9 @@ def serving(settings: ApiSettings) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def api(world: World) -> Iterator[Running]:
     """One API for the tests of a module."""
-    with serving(ApiSettings(world.api_dsn, heartbeat=1.0, shelf_interval=0.1)) as running:
+    with serving(
+        ApiSettings(world.api_dsn, heartbeat=1.0, shelf_interval=0.1, device_master=DEVICE_MASTER)
+    ) as running:
         yield running
 
 

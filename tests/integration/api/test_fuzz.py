@@ -37,6 +37,7 @@ def test_no_request_breaks_it(api: Running, world: World, operation: schemathesi
         "point": world.a.point,
         "alarm": world.a.alarm,
         "letter": world.a.dead_letter,
+        "device": world.a.device,
         "grant": world.a.grant,
         "equipment": "P-1",
         "key": "pump",

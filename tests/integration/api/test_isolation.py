@@ -20,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "shelve_alarm": {"minutes": 5, "reason": "test"},
     "change_equipment": {"name": "mine now"},
     "register_equipment": {"key": "P-9", "type": "pump"},
+    "register_device": {"gateway": "hall-9"},
     "give_grant": {"equipment": "1", "tenant": "partner", "rights": "read"},
 }
 """A valid body for each operation that needs one: a refusal is then about whose it is."""
@@ -44,6 +45,7 @@ class Operation:
             "alarm": [party.alarm],
             "letter": [party.dead_letter],
             "grant": [party.grant],
+            "device": [party.device],
             "key": ["theirs"],
         }
         addresses = [self.path]

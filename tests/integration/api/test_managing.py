@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+import psycopg
 import pytest
 
-from tests.integration.api.conftest import Running, World
+from services.api.settings import ApiSettings
+from storage import secrets
+from tests.integration.api.conftest import DEVICE_MASTER, Running, World, serving
 from tests.integration.api.test_isolation import is_problem
 
 pytestmark = pytest.mark.integration
@@ -104,3 +107,70 @@ def test_devices_are_listed_without_any_secret(a: httpx2.Client) -> None:
     assert (device["client_id"], device["equipment"]) == ("anvil-P-1", "P-1")
     assert "secret" not in str(device)
     assert "password" not in str(device)
+
+
+def device_row(world: World, number: int) -> tuple[str, bytes, bytes]:
+    rows = world.as_owner("SELECT username, nonce, secret_hash FROM servitize.device WHERE id = %s", [number])
+    return rows[0][0], bytes(rows[0][1]), bytes(rows[0][2])
+
+
+def test_a_device_is_made_with_a_password_that_only_the_answer_holds(a: httpx2.Client, world: World) -> None:
+    answer = a.post("/v1/devices", json={"equipment": "P-2"})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    made = answer.json()
+    assert (made["client_id"], made["equipment"], made["pending"]) == ("anvil.P-2", "P-2", True)
+    username, nonce, digest = device_row(world, made["id"])
+    assert made["password"] == secrets.derived_password(DEVICE_MASTER, nonce)  # as who holds the broker derives it
+    assert digest == secrets.digest(made["password"])
+    shown = a.get(answer.headers["location"]).json()
+    assert "password" not in shown
+    assert shown["username"] == username
+    is_problem(a.post("/v1/devices", json={"equipment": "P-2"}), 409)
+
+    again = a.post(f"/v1/devices/{made['id']}/rotate").json()
+    assert again["password"] != made["password"]
+    assert a.delete(f"/v1/devices/{made['id']}").status_code == 204
+    assert a.get(f"/v1/devices/{made['id']}").json()["revoked_at"] is not None
+    assert a.post(f"/v1/devices/{made['id']}/rotate").json()["revoked_at"] is None
+    said = world.execute("SELECT action FROM servitize.audit_log WHERE action LIKE 'device.%%' ORDER BY id")
+    assert [row[0] for row in said] == ["device.created", "device.rotated", "device.revoked", "device.rotated"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"equipment": "P-1", "gateway": "g"}, 422),
+        ({"gateway": "a/b"}, 422),
+        ({"gateway": "a:b"}, 400),
+        ({"edge_node": "Hall"}, 422),
+        ({"edge_node": "Hall/+"}, 422),
+        ({"edge_node": "Nobodys/n1"}, 400),
+        ({"equipment": "no such"}, 404),
+    ],
+)
+def test_what_no_device_can_be_for(a: httpx2.Client, body: dict, status: int) -> None:
+    is_problem(a.post("/v1/devices", json=body), status)
+
+
+def test_an_edge_node_needs_a_group_of_ones_own(a: httpx2.Client, api: Running, world: World) -> None:
+    profile = '{"profile": "hall", "sparkplug": {"group": "Hall"}}'
+    for tenant in (world.a.id, world.b.id):  # the first that names it has it
+        world.as_owner("INSERT INTO servitize.mapping_profile VALUES (%s, 'hall', %s)", [tenant, profile])
+    made = a.post("/v1/devices", json={"edge_node": "Hall/n1"}).json()
+    assert (made["edge_node"], made["username"], made["equipment"]) == ("Hall/n1", "anvil.Hall.n1", None)
+    with api.client(world.b.keys["all"]) as b:
+        is_problem(b.post("/v1/devices", json={"edge_node": "Hall/n2"}), 400)
+
+
+def test_an_api_without_the_secret_makes_no_devices(world: World) -> None:
+    with serving(ApiSettings(world.api_dsn)) as alone, alone.client(world.a.keys["all"]) as client:
+        is_problem(client.post("/v1/devices", json={"gateway": "g9"}), 409)
+
+
+def test_shelves_end_by_the_database_s_clock_alone(world: World) -> None:
+    with psycopg.connect(world.api_dsn) as connection:
+        assert connection.execute(b"SELECT servitize.expire_due_shelves()").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(b"SELECT servitize.expire_shelves('infinity')")

@@ -53,11 +53,12 @@ API_READS = {
     "state_change",
     "tenant",
     # the API's own migration
+    "device_order",
     "equipment_owner",
     "grant_visible",
     "replay_request",
 }
-NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "outbox", "replay_request"}
+NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "device_order", "outbox", "replay_request"}
 API_CALLS = {
     "authenticate",
     "current_tenant",
@@ -76,14 +77,17 @@ API_CALLS = {
     "change_equipment",
     "commit_age",
     "end_grant",
-    "expire_shelves",
+    "expire_due_shelves",
     "fit_equipment",
     "give_grant",
     "outbox_bounds",
     "platform_figures",
+    "register_device",
     "register_equipment",
+    "renew_device",
     "request_replay",
     "sequence_outbox",
+    "shut_device_out",
 }
 CALLS_OF_BOARDS = {
     "current_tenant",

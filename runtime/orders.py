@@ -1,0 +1,149 @@
+"""Does at the broker what was asked for by API, which has no broker: lets devices in and out, sends dead letters again.
+
+The database announces orders and keeps them until they are done, so none is lost to a restart of either side, and each
+may be done twice without harm: an account that is in force already is left alone, a reading that comes twice is stored
+once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import psycopg
+
+from core.errors import ServitizeError
+from runtime.devices import credential_of, foreign_topics
+from runtime.endpoints import BrokerEndpoint
+from runtime.letters import publish_all
+from runtime.local.access import DeviceCredential
+
+log = logging.getLogger(__name__)
+
+_BEAT: Final = 1.0
+"""Seconds between looks when nothing is announced."""
+_LONGEST_PAUSE: Final = 30.0
+_AT_ONCE: Final = 100
+
+
+class Rights(Protocol):
+    """What is needed of :class:`runtime.local.rights.BrokerRights`."""
+
+    def provision(self, credentials: Sequence[DeviceCredential], /) -> None: ...
+
+    def revoke(self, username: str, /) -> bool: ...
+
+
+class Orders:
+    """A background thread beside the broker. ``dsn`` is a login of the writer role, ``master`` gives the secret that
+    devices' passwords are derived from; ``broker`` where to publish, None while there is none.
+
+    Several at once do no harm: each order is done by one of them.
+    """
+
+    def __init__(
+        self,
+        dsn: Callable[[], str],
+        rights: Rights,
+        broker: Callable[[], BrokerEndpoint | None],
+        master: Callable[[], str],
+    ) -> None:
+        self._dsn, self._rights, self._broker, self._master = dsn, rights, broker, master
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Returns when what is under way is done, at most a beat later; after ``timeout`` in any case."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        pause, failing = _BEAT, False
+        while not self._stop.is_set():
+            try:
+                for _ in self._listening():
+                    if failing:
+                        log.info("orders are done again")
+                    pause, failing = _BEAT, False
+            except (psycopg.Error, ServitizeError, OSError) as error:
+                if not failing:
+                    log.warning("orders wait: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                failing = True
+                self._stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _listening(self) -> Any:
+        """Works off what there is, again and again; yields after each look."""
+        from storage.queries import load
+
+        queries = load("orders")
+        with psycopg.connect(self._dsn(), autocommit=True, connect_timeout=5, application_name="servitize orders") as c:
+            queries.listen_to_devices(c)
+            queries.listen_to_replays(c)
+            while not self._stop.is_set():
+                while self._do_device(c, queries) and not self._stop.is_set():
+                    pass
+                while self._send_letters(c, queries) and not self._stop.is_set():
+                    pass
+                yield
+                for _ in c.notifies(timeout=_BEAT, stop_after=1):
+                    pass
+
+    def _do_device(self, connection: psycopg.Connection[Any], queries: Any) -> bool:
+        """One device's order; False where there is none."""
+        with connection.transaction():
+            row = queries.next_device(connection)
+            if row is None:
+                return False
+            queries.finish_device(connection, device=row[0], problem=self._tell_broker(connection, *row[1:]))
+            return True
+
+    def _tell_broker(
+        self,
+        connection: psycopg.Connection[Any],
+        tenant_id: int,
+        tenant: str,
+        equipment: str | None,
+        client_id: str,
+        username: str,
+        edge_node: str | None,
+        nonce: bytes | None,
+        secret_hash: bytes,
+        revoked: bool,
+    ) -> str | None:
+        """None, or why it could not be told."""
+        from storage import secrets
+
+        try:
+            if revoked:
+                self._rights.revoke(username)
+                return None
+            password = "" if nonce is None else secrets.derived_password(self._master(), bytes(nonce))
+            if secrets.digest(password) != bytes(secret_hash):
+                return "its password was made by another installation: rotate it"
+            foreign = () if equipment or edge_node else foreign_topics(connection, tenant_id)
+            self._rights.provision(
+                [credential_of(tenant, equipment, client_id, username, password, edge_node=edge_node, foreign=foreign)]
+            )
+        except ServitizeError as error:
+            return f"{error}; {error.hint}" if error.hint else str(error)
+        return None
+
+    def _send_letters(self, connection: psycopg.Connection[Any], queries: Any) -> bool:
+        """A hundred of what is asked for; False where there is nothing to do. What the broker did not acknowledge is
+        still asked for."""
+        broker = self._broker()
+        if broker is None:
+            return False
+        with connection.transaction():
+            letters = [(topic, bytes(payload)) for topic, payload in queries.take_replays(connection, most=_AT_ONCE)]
+            publish_all(broker, letters)
+        if letters:
+            log.info("%d dead letters sent again", len(letters))
+        return bool(letters)
