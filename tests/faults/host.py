@@ -44,6 +44,7 @@ PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
 END_SECONDS = 60.0
+"""A busy machine; on an idle one it is five at most for what is under way, and three for the broker."""
 
 
 class Part(Protocol):
@@ -60,6 +61,9 @@ class Part(Protocol):
 
 class IngestPart(Part, Protocol):
     """Ingest, which somebody looks after."""
+
+    endings: list[tuple[str, float, int]]
+    """Of TERM and INT: how long it took to end, and with which exit code."""
 
     def keep_alive(self, *, wait: bool = False) -> None:
         """Start it if it has ended; ``wait`` until it serves."""

@@ -88,6 +88,24 @@ class Load:
             raise self.failure
 
     @property
+    def runs(self) -> bool:
+        """Not all is sent, or what is held back is."""
+        return self._thread.is_alive() and self.sent != self._hold_at
+
+    @property
+    def acknowledged_readings(self) -> int:
+        """Of telemetry, so far."""
+        with self._lock:
+            return (
+                sum(
+                    1
+                    for (frame, machine), ok in zip(self.frames, self.acknowledged, strict=False)
+                    if ok and machine >= 0
+                )
+                * FRAME
+            )
+
+    @property
     def readings_per_second(self) -> float:
         return sum(1 for frame in self.frames if frame[1] >= 0) * FRAME / max(self.ended - self.began, 1e-9)
 

@@ -102,7 +102,7 @@ def _play(name: str, stage: Stage) -> Result:
     print(
         f"{result.scenario:<26} {result.host:<17} {result.published:>9} published {result.stored:>9} stored"
         f" {result.lost:>6} lost {result.detected:>6} detected {result.duplicated:>3} doubled"
-        f"  recovered {result.recovery_s:6.2f} s  {'ok' if result.passed else 'WRONG'}"
+        f"  recovered {result.recovery_s:6.2f} s  ended {result.ending_s:5.2f} s  {'ok' if result.passed else 'WRONG'}"
         f"  ({time.monotonic() - began:.0f} s)",
         flush=True,
     )

@@ -28,6 +28,7 @@ class Result:
     ``duplicated``: rows beyond what was published, and alarm transitions beyond those of the undisturbed run.
     ``recovery_s``: from the last kill, or from the moment the absent part was started again, to the next commit.
     ``backlog_s``: from the last acknowledgement by the broker until everything was stored.
+    ``ending_s``: the longest time from a TERM or INT until ingest was gone.
     """
 
     scenario: str
@@ -44,6 +45,7 @@ class Result:
     alarms_equal: bool = True
     faults: str = ""
     seed: int = 0
+    ending_s: float = 0.0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -179,6 +181,7 @@ def judge(
         alarms_equal=found == wanted,
         faults=faults,
         seed=run.seed,
+        ending_s=max((seconds for _, seconds, _ in host.ingest.endings), default=0.0),
         problems=problems,
     )
 
