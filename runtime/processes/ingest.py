@@ -50,14 +50,17 @@ def _run(told: StopSignal) -> int:
             password=broker.password,
             tls=broker.tls,
             ca_file=broker.ca,
+            certificate_file=broker.certificate,
+            key_file=broker.key,
+            server_name=broker.server_name,
         ),
         status_file=str(status_file(data)),
         heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
+        sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     )
     caretaker = Caretaker(dsn, _now)
     caretaker.start()
-        sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     try:
         code = run(config, told, ready=(data.root / "run" / "ingest.ready").touch)
     finally:
