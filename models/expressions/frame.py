@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,9 @@ class Frame:
     has called ``resolve`` with the truths [r, states] of the states' expressions. ``gate(states, settle)`` bool [r, 1]:
     in these states, and settled. ``active`` bool [r, limit instances]: conditions as they were before this frame.
     ``unless``: truths by limit instance, written by the program.
+
+    A frame may hold many moments of the same equipment, one after the other: all arrays are then [moments × equipment,
+    …] and ``steps`` the single moments in their order, for what has memory (:meth:`Operator.scan`).
     """
 
     rows: Rows
@@ -41,3 +44,4 @@ class Frame:
     state_since: IntArray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
     active: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))
     unless: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))
+    steps: Sequence[Frame] = ()

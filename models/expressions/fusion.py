@@ -24,6 +24,7 @@ class Instruction:
     """``arguments`` and ``after``: places whose results it uses, and which must merely have run before.
 
     ``alike``: what operators that can be fused have in common; None where ``operator`` cannot be, or is none.
+    ``scan``: in place of ``run`` where a frame holds many moments and the instruction has memory.
     """
 
     run: Callable[..., Any]
@@ -32,6 +33,7 @@ class Instruction:
     after: tuple[int, ...] = ()
     operator: Operator | None = None
     alike: str | None = None
+    scan: Callable[..., Any] | None = None
 
 
 class Fused:
@@ -52,13 +54,21 @@ class Fused:
         for part, columns in zip(self.parts, self.slices, strict=True):
             part.arrays = {name: array[:, columns] for name, array in self.whole.arrays.items()}
 
-    def run(self, frame: Frame, *inputs: FloatArray) -> Any:
+    def run(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
         """``inputs``: all of the first part, all of the second, …"""
+        result: FloatArray = self.whole(frame, *self._together(frame, inputs))  # type: ignore[operator]
+        return result
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """The same for a frame of many moments."""
+        return self.whole.scan(frame, *self._together(frame, inputs))
+
+    def _together(self, frame: Frame, inputs: Sequence[FloatArray]) -> FloatArray:
         each = len(inputs) // len(self.parts)
         together = np.empty((each, len(frame.index), self.whole.k))
         for i, x in enumerate(inputs):
             together[i % each, :, self.slices[i // each]] = x
-        return self.whole(frame, *together)  # type: ignore[operator]
+        return together
 
 
 def fuse(tape: Sequence[Instruction]) -> tuple[list[Instruction], list[Fused]]:
@@ -89,7 +99,9 @@ def fuse(tape: Sequence[Instruction]) -> tuple[list[Instruction], list[Fused]]:
             for place in chosen:
                 step = tape[place]
                 moved[place] = len(new)
-                new.append(Instruction(step.run, tuple(moved[a] for a in step.arguments), step.wants_frame))
+                scan = None if step.operator is None else step.operator.scan
+                arguments = tuple(moved[a] for a in step.arguments)
+                new.append(Instruction(step.run, arguments, step.wants_frame, scan=scan))
         else:
             fused.append(_append_fused(tape, chosen, moved, new))
         ready.difference_update(chosen)
@@ -106,7 +118,8 @@ def _append_fused(
 ) -> Fused:
     group = Fused([operator for p in places if (operator := tape[p].operator) is not None])
     whole = len(new)
-    new.append(Instruction(group.run, tuple(moved[a] for p in places for a in tape[p].arguments), True))
+    arguments = tuple(moved[a] for p in places for a in tape[p].arguments)
+    new.append(Instruction(group.run, arguments, True, scan=group.scan))
     for place, columns in zip(places, group.slices, strict=True):
         moved[place] = len(new)
         new.append(Instruction(_part(columns), (whole,)))

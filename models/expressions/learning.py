@@ -65,6 +65,14 @@ class Baseline(Learner):
         self.write(frame.rows, mean=mean, n=n)
         return np.where(ready, mean, np.nan)
 
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """What has been learned is the same at all moments."""
+        now = frame.steps[0]
+        if not self.learned(now):
+            return super().scan(frame, *inputs)
+        mean = self.arrays["mean"][now.rows]
+        return np.broadcast_to(mean, (len(frame.steps), *mean.shape)).reshape(-1, self.k)
+
 
 class Expected(Learner):
     """What y should be, given inputs: linear least squares over the first ``learn`` of known samples, frozen after.
@@ -109,6 +117,16 @@ class Expected(Learner):
         if not self.learned(frame):
             self._learn(frame, z, freeze)
         return self._predict(frame, z[:, :, : self.p])
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """What has been learned predicts all moments at once."""
+        now = frame.steps[0]
+        if not self.learned(now):
+            return super().scan(frame, *inputs)
+        x = np.empty((len(frame.index), self.k, self.p))
+        for i, given in enumerate(inputs[1 : self.p + 1]):
+            x[:, :, i] = given
+        return self._predict(now, x.reshape(len(frame.steps), -1, self.k, self.p)).reshape(-1, self.k)
 
     def _learn(self, frame: Frame, z: FloatArray, freeze: FloatArray | None) -> None:
         ok: BoolArray = np.logical_not(np.isnan(z).any(axis=-1))

@@ -6,7 +6,8 @@ sequence of frames alone, never on how the stream was cut. Unknown (NaN) input n
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -41,6 +42,16 @@ class Operator:
     def allocate(self, n: int) -> None:
         """Fresh state for ``n`` equipment."""
         self.arrays = {name: np.full(self.shape(name, n), fill, dtype) for name, (fill, dtype) in self.fields.items()}
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """Step through ``frame.steps`` with inputs [moments × r, k or 1]; the same as one call per moment."""
+        moments = len(frame.steps)
+        by_one = cast("Callable[..., FloatArray]", self)
+        result = np.empty((moments, len(frame.steps[0].index), self.k))
+        apart = [x.reshape(moments, -1, x.shape[-1]) if np.ndim(x) else np.broadcast_to(x, moments) for x in inputs]
+        for i, step in enumerate(frame.steps):
+            result[i] = by_one(step, *(x[i] for x in apart))
+        return result.reshape(-1, self.k)
 
     def read(self, rows: Rows, *names: str) -> list[Any]:
         """The state of ``rows``: views where they are a slice, so compute all before the first :meth:`write`."""
@@ -80,6 +91,30 @@ class Ewma(Operator):
                 at=np.where(ok, frame.t, at),
             )
         return mean_new
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """In the fewest calls: the weights' decay is known beforehand."""
+        (x,) = inputs
+        if np.ndim(x) == 0:
+            return super().scan(frame, x)
+        rows, moments = frame.steps[0].rows, len(frame.steps)
+        mean, weight, at = self.read(rows, "mean", "weight", "at")
+        given = np.broadcast_to(x.reshape(moments, len(at), -1), (moments, *at.shape))
+        t = np.broadcast_to(frame.t.reshape(moments, -1, 1), given.shape)
+        ok = given == given
+        all_ok = bool(ok.all())
+        after = t if all_ok else np.maximum.accumulate(np.concatenate((at[None], np.where(ok, t, at))), axis=0)[1:]
+        decay = np.exp((np.concatenate((at[None], after[:-1])) - t) / self.tau)
+        result = np.empty(given.shape)
+        for i in range(moments):
+            weight_new = weight * decay[i] + 1.0
+            mean_new = np.add(mean, (given[i] - mean) / weight_new, out=result[i])
+            if all_ok:
+                mean, weight = mean_new, weight_new
+            else:
+                mean, weight = np.where(ok[i], mean_new, mean), np.where(ok[i], weight_new, weight)
+        self.write(rows, mean=mean, weight=weight, at=after[-1])
+        return result.reshape(-1, self.k)
 
 
 class EwmStd(Operator):

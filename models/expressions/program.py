@@ -12,7 +12,7 @@ import numpy as np
 from core.equipment import EquipmentType, PointDef, PointKind
 from core.errors import TypeDefinitionError
 from models.expressions.compiler import Builder, Gate, Node
-from models.expressions.frame import BoolArray, Frame
+from models.expressions.frame import BoolArray, Frame, Rows
 from models.expressions.fusion import Fused, Instruction, fuse
 from models.expressions.operators import Operator
 from models.expressions.scope import SCALAR, Scope
@@ -44,10 +44,24 @@ class Program:
     def run(self, frame: Frame) -> None:
         """Fill in the frame's derived values, state and vetoes, and step the memory."""
         results: list[Any] = []
+        many = bool(frame.steps)
         with np.errstate(all="ignore"):
             for step in self.tape:
                 arguments = [results[a] for a in step.arguments]
-                results.append(step.run(frame, *arguments) if step.wants_frame else step.run(*arguments))
+                if many and step.scan is not None:
+                    results.append(step.scan(frame, *arguments))
+                else:
+                    results.append(step.run(frame, *arguments) if step.wants_frame else step.run(*arguments))
+
+    def memory(self, rows: Rows) -> list[Any]:
+        """A copy of what the operators remember of ``rows``, for :meth:`recall`."""
+        return [array[rows].copy() for operator in self.operators.values() for array in operator.arrays.values()]
+
+    def recall(self, rows: Rows, memory: list[Any]) -> None:
+        """Remember of ``rows`` what was remembered then."""
+        arrays = (array for operator in self.operators.values() for array in operator.arrays.values())
+        for array, then in zip(arrays, memory, strict=True):
+            array[rows] = then
 
 
 def compile_type(type_: EquipmentType) -> Program:

@@ -6,6 +6,7 @@ memory than an hour. Bucket numbers are absolute (t // width): state does not de
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -211,18 +212,47 @@ class Lag(Bucketed):
             self._store(frame.index, frame.t[:, 0], x)
         elif seen.any():
             self._store(frame.index[seen], frame.t[seen, 0], x[seen])
+        then, when = self._then(frame)
+        return self._answer(frame.t, x, then, when)
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """What is looked up changes only from bucket to bucket, and a store is never in reach of a lookup so soon."""
+        moments, now = len(frame.steps), frame.steps[0]
+        r = len(now.index)
+        x = np.broadcast_to(inputs[0], (moments * r, self.k)).reshape(moments, r, self.k)
+        t = frame.t.reshape(moments, r)
+        marks = np.concatenate((t // self.width, (t - self.d) // self.width), axis=1)
+        begins = np.flatnonzero((marks[1:] != marks[:-1]).any(axis=1)) + 1
+        result = np.empty(x.shape)
+        for a, b in itertools.pairwise([0, *begins.tolist(), moments]):
+            then, when = self._then(frame.steps[a])
+            result[a:b] = self._answer(t[a:b, :, None], x[a:b], then, when)
+            last, at = x[a], t[a]
+            if b - a > 1:
+                known = x[a:b] == x[a:b]
+                last = _last(known, x[a:b])
+                at = _last(known.any(axis=2), t[a:b])
+            seen = (last == last).any(axis=1)
+            if seen.any():
+                self._store(now.index[seen], at[seen], last[seen])
+        return result.reshape(-1, self.k)
+
+    def _then(self, frame: Frame) -> tuple[FloatArray, NDArray[np.int64]]:
+        """The value [r, k] that counts as the one ``d`` ago (NaN: none), and when it was [r, 1]."""
         ids = self.arrays["id"][frame.rows]
         target = (frame.t - self.d) // self.width
         eligible = np.where((ids <= target) & (ids >= target - _LOOK_BACK), ids, NONE)
         best = eligible.argmax(axis=1)
         found = np.take_along_axis(eligible, best[:, None], axis=1) >= 0
         then = np.where(found, self.arrays["x"][frame.index, :, best], np.nan)
+        return then, self.arrays["time"][frame.index, best][:, None]
+
+    def _answer(self, t: NDArray[np.int64], x: FloatArray, then: FloatArray, when: NDArray[np.int64]) -> FloatArray:
         if self.what == "value":
             return then
         if self.what == "rise":
             return x - then
-        seconds = (frame.t - self.arrays["time"][frame.index, best][:, None]) * 1e-6
-        slope: FloatArray = (x - then) / np.maximum(seconds, 1e-6)
+        slope: FloatArray = (x - then) / np.maximum((t - when) * 1e-6, 1e-6)
         return slope
 
     def _store(self, index: NDArray[np.intp], t: NDArray[np.int64], x: FloatArray) -> None:
@@ -233,3 +263,11 @@ class Lag(Bucketed):
         arrays["x"][index, :, slot] = np.where(np.isnan(x) & same, arrays["x"][index, :, slot], x)
         arrays["id"][index, slot] = bucket
         arrays["time"][index, slot] = t
+
+
+def _last(known: BoolArray, values: NDArray[Any]) -> NDArray[Any]:
+    """The last known of ``values`` along the first axis; the first where none is."""
+    place = len(known) - 1 - known[::-1].argmax(axis=0)
+    place = np.where(known.any(axis=0), place, 0)
+    last: NDArray[Any] = np.take_along_axis(values, place[None], axis=0)[0]
+    return last

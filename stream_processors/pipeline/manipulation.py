@@ -12,7 +12,6 @@ changes the order. An open frame closes before a key greater than 4·ts + 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,19 +129,47 @@ def release(state: TypeState, arrived: Readings) -> Readings:
     return Readings(*(np.concatenate((getattr(old, n), getattr(arrived, n))) for n in Readings.__slots__))
 
 
-def rounds(state: TypeState, readings: Readings) -> Iterator[Readings]:
+@dataclass(slots=True, eq=False)
+class Rounds:
     """Readings by rounds: in a round an equipment has one key and one ts, and a point one reading (the better quality,
-    then the larger value, of several at one ts). Rounds come in the order of each equipment's keys."""
-    if not len(readings):
-        return
+    then the larger value, of several at one ts). Rounds come in the order of each equipment's keys.
+
+    ``readings`` in the order of rounds, ``edges`` where each begins (and the last ends). ``of_row`` [equipment]: in how
+    many rounds it is. ``apart``: a round that must be looked at by itself, once something happened in it.
+    """
+
+    readings: Readings
+    edges: list[int]
+    of_row: NDArray[np.int64]
+    apart: int = -1
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __getitem__(self, k: int) -> Readings:
+        return self.span(k, k + 1)
+
+    def span(self, first: int, end: int) -> Readings:
+        """The readings of rounds ``first`` to before ``end``."""
+        return self.readings.take(slice(self.edges[first], self.edges[end]))
+
+    def number(self, first: int, end: int) -> NDArray[np.intp]:
+        """For each reading of a span, how many rounds after ``first`` it is looked at."""
+        return np.repeat(np.arange(end - first), np.diff(self.edges[first : end + 1]))
+
+
+def rounds(state: TypeState, readings: Readings) -> Rounds:
+    """The rounds of what was released."""
     n = state.n
+    if not len(readings):
+        return Rounds(readings, [0], np.zeros(n, np.int64))
     first, last = np.full(n, np.iinfo(np.int64).max), np.full(n, -1, np.int64)
     np.minimum.at(first, readings.row, readings.key)
     np.maximum.at(last, readings.row, readings.key)
     single = (first == last)[readings.row].all() and not readings.kind.any()
     if single:
-        yield _deduplicated(state, readings)
-        return
+        only = _deduplicated(state, readings, np.zeros(len(readings), np.intp))
+        return Rounds(only, [0, len(only)], (last >= 0).astype(np.int64))
     order = np.lexsort((readings.ts, readings.key, readings.row))
     row, key, ts = readings.row[order], readings.key[order], readings.ts[order]
     begins_row = np.ones(len(row), np.bool_)
@@ -152,19 +179,33 @@ def rounds(state: TypeState, readings: Readings) -> Iterator[Readings]:
     frame = np.cumsum(begins) - 1
     rank = frame - np.maximum.accumulate(np.where(begins_row, frame, 0))
     by_round = np.argsort(rank, kind="stable")
-    edges = np.flatnonzero(np.diff(rank[by_round])) + 1
-    for part in np.split(order[by_round], edges):
-        yield _deduplicated(state, readings.take(part))
+    arranged, rank = readings.take(order[by_round]), rank[by_round]
+    kept = _winners(state, arranged, rank)
+    if kept is not None:
+        arranged, rank = arranged.take(kept), rank[kept]
+    of_row = np.zeros(n, np.int64)
+    np.maximum.at(of_row, arranged.row, rank + 1)
+    edges = np.searchsorted(rank, np.arange(int(rank[-1]) + 2)).tolist()
+    return Rounds(arranged, edges, of_row)
 
 
-def _deduplicated(state: TypeState, readings: Readings) -> Readings:
+def _deduplicated(state: TypeState, readings: Readings, rank: NDArray[np.intp]) -> Readings:
+    kept = _winners(state, readings, rank)
+    return readings if kept is None else readings.take(kept)
+
+
+def _winners(state: TypeState, readings: Readings, rank: NDArray[np.intp]) -> Index | None:
+    """Places of the reading that counts of each point in each round; None where there is but one anyway."""
+    size = state.value.size
+    here = np.arange(len(rank))
     point = readings.row * state.value.shape[1] + readings.column
-    last = np.empty(state.value.size, np.intp)
-    here = np.arange(len(point))
-    last[point] = here
-    if (last[point] == here).all():
-        return readings
-    order = np.lexsort((readings.value, readings.rank, point))
+    if size * (int(rank[-1]) + 1) <= 64 * len(rank):
+        place = rank * size + point
+        last = np.empty(size * (int(rank[-1]) + 1), np.intp)
+        last[place] = here
+        if (last[place] == here).all():
+            return None
+    order = np.lexsort((readings.value, readings.rank, point, rank))
     best = np.ones(len(order), np.bool_)
-    best[:-1] = point[order][1:] != point[order][:-1]
-    return readings.take(np.sort(order[best]))
+    best[:-1] = (point[order][1:] != point[order][:-1]) | (rank[order][1:] != rank[order][:-1])
+    return None if best.all() else np.sort(order[best])

@@ -18,7 +18,7 @@ from core.outcome import Outcome
 from core.registry import RegistrySnapshot
 from core.telemetry import StreamRecord, TelemetryBatch, Tick
 from core.time import SECOND
-from stream_processors.pipeline import derived, detection, late, manipulation, plausibility, snapshot, states
+from stream_processors.pipeline import blocks, derived, detection, late, manipulation, plausibility, snapshot, states
 from stream_processors.pipeline.findings import Finding, Findings
 from stream_processors.pipeline.fleet import Fleet, TypeState
 from stream_processors.pipeline.grouping import Grouping
@@ -132,8 +132,13 @@ class Processor:
         return quality
 
     def _look_at(self, state: TypeState, released: Readings, out: Findings) -> None:
-        for readings in manipulation.rounds(state, released):
-            self._round(state, readings, out)
+        rounds = manipulation.rounds(state, released)
+        k = 0
+        while k < len(rounds):
+            taken = blocks.advance(state, rounds, k, out)
+            if not taken:
+                self._round(state, rounds[k], out)
+            k += max(taken, 1)
         complete = (state.open >= 0) & (state.open <= state.behind)
         if complete.any():
             out.step += 1
