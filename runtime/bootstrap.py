@@ -18,6 +18,7 @@ import psycopg
 from core.equipment import EquipmentType
 from core.errors import NotFoundError, TypeDefinitionError
 from runtime.endpoints import Endpoints
+from runtime.local import external
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import LocalPostgres
 
@@ -53,9 +54,10 @@ def database_logins(postgres: LocalPostgres) -> dict[str, str]:
 
 
 def with_databases(data: DataDirectory, postgres: LocalPostgres) -> Endpoints:
-    """Endpoints of an instance of which only the database runs; not written anywhere."""
-    del data
-    return Endpoints(databases=database_logins(postgres))
+    """Endpoints of an instance of which only the database runs, and the broker if that is somebody else's; not written
+    anywhere."""
+    broker, control = external.service_endpoint(data), external.control_endpoint(data)
+    return Endpoints(databases=database_logins(postgres), broker=broker, control=control)
 
 
 # -- contents ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,12 @@ from runtime import access, bootstrap
 from runtime.edge_nodes import edge_node_topics, require_group, split
 from runtime.endpoints import Endpoints
 from runtime.local.access import RESERVED_PREFIX, DeviceCredential
+from runtime.local.endpoints import parse_url
 from runtime.local.paths import DataDirectory
 from runtime.local.rights import BrokerRights
+
+PUBLIC_URL = "SERVITIZE_MQTT_PUBLIC_URL"
+"""Where devices connect, as they must write it, if that is not as we do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,9 @@ class NewDevice:
     """A device with its password, which is kept nowhere but here. ``sample`` are values that fit its type.
 
     ``foreign``: topics of mapping profiles that it may send on besides (MQTT filters; gateways only). ``edge_node``:
-    ``GROUP/NODE`` of a Sparkplug edge node, which speaks no other topics than its own.
+    ``GROUP/NODE`` of a Sparkplug edge node, which speaks no other topics than its own. ``by_certificate``: its password
+    is empty, and the common name of its certificate is its username. ``ca``: PEM file of who signed the broker's
+    certificate (None: an authority that every system knows).
     """
 
     tenant: str
@@ -41,6 +48,8 @@ class NewDevice:
     notes: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     edge_node: str | None = None
+    by_certificate: bool = False
+    ca: str | None = None
 
     def payload(self) -> str:
         """A first message: without ``ts`` the time of receipt is taken."""
@@ -49,15 +58,22 @@ class NewDevice:
     def mosquitto_line(self) -> str:
         """``mosquitto_pub …`` to paste into a shell."""
         words = [
-            "mosquitto_pub", "-h", self.host, "-p", str(self.port), "-i", self.client_id, "-u", self.username,
-            "-P", self.password, "-q", "1", "-t", self.topic, "-m", self.payload(),
+            "mosquitto_pub", "-h", self.host, "-p", str(self.port), "-i", self.client_id, "-q", "1", "-t", self.topic,
+            "-m", self.payload(),
         ]  # fmt: skip
+        if not self.by_certificate:
+            words += ["-u", self.username, "-P", self.password]
         if self.tls:
-            words += ["--tls-use-os-certs"]
+            words += ["--cafile", self.ca] if self.ca else ["--tls-use-os-certs"]
+        if self.by_certificate:
+            words += ["--cert", f"{self.username}.crt", "--key", f"{self.username}.key"]
         return shlex.join(words)
 
     def paho_snippet(self) -> str:
         """The same in Python with paho, for machines without mosquitto_pub."""
+        tls = {"ca_certs": self.ca} if self.ca else {}
+        if self.by_certificate:
+            tls |= {"certfile": f"{self.username}.crt", "keyfile": f"{self.username}.key"}
         arguments = [
             repr(self.topic),
             repr(self.payload()),
@@ -65,8 +81,12 @@ class NewDevice:
             f"hostname={self.host!r}",
             f"port={self.port}",
             f"client_id={self.client_id!r}",
-            f"auth={{'username': {self.username!r}, 'password': {self.password!r}}}",
-            *(["tls={}"] if self.tls else []),
+            *(
+                []
+                if self.by_certificate
+                else [f"auth={{'username': {self.username!r}, 'password': {self.password!r}}}"]
+            ),
+            *([f"tls={tls!r}"] if self.tls else []),
         ]
         call = ",\n    ".join(arguments)
         return f"python - <<'END'\nfrom paho.mqtt.publish import single\nsingle(\n    {call},\n)\nEND"
@@ -79,7 +99,9 @@ class NewDevice:
     def as_document(self) -> dict[str, Any]:
         """For programs."""
         named = ("tenant", "equipment", "client_id", "username", "password", "topic", "host", "port", "tls")
-        document = {field: getattr(self, field) for field in (*named, "notes", "foreign", "edge_node")}
+        document = {
+            field: getattr(self, field) for field in (*named, "notes", "foreign", "edge_node", "by_certificate")
+        }
         return document if self.edge_node else {**document, "mosquitto_pub": self.mosquitto_line()}
 
 
@@ -92,11 +114,15 @@ def add_device(
     site: str | None = None,
     name: str | None = None,
     serial: str | None = None,
+    by_certificate: bool = False,
 ) -> NewDevice:
-    """Register ``equipment`` (if it is new) and a device for it; the device is let in by the broker on return."""
-    from storage import admin, secrets
+    """Register ``equipment`` (if it is new) and a device for it; the device is let in by the broker on return.
 
-    password = secrets.new_password()
+    ``by_certificate``: by a client certificate whose common name is its username, and by no password.
+    """
+    from storage import admin
+
+    nonce, password = new_password(data, by_certificate=by_certificate)
     with access.endpoints_of(data) as endpoints:
         with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
             tenant_id = access.tenant_named(connection, tenant)
@@ -111,7 +137,16 @@ def add_device(
                     f"{equipment!r} has its device already",
                     hint=f"a lost password is made anew by: servitize device rotate {equipment} --tenant {tenant}",
                 )
-            admin.create_device(connection, tenant_id, equipment_id, client_id, client_id, password)
+            admin.create_device(
+                connection,
+                tenant_id,
+                equipment_id,
+                client_id,
+                client_id,
+                password,
+                nonce=nonce,
+                by_certificate=by_certificate,
+            )
             admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"type": type_key})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
         notes = let_in(data, [credential(tenant, equipment, client_id, client_id, password)])
@@ -120,11 +155,11 @@ def add_device(
         )
 
 
-def add_gateway(data: DataDirectory, *, name: str, tenant: str) -> NewDevice:
+def add_gateway(data: DataDirectory, *, name: str, tenant: str, by_certificate: bool = False) -> NewDevice:
     """A device that sends for any equipment of the tenant, also on the topics of the tenant's mapping profiles."""
-    from storage import admin, secrets
+    from storage import admin
 
-    password = secrets.new_password()
+    nonce, password = new_password(data, by_certificate=by_certificate)
     client_id = f"{tenant}.{name}"
     with access.endpoints_of(data) as endpoints:
         with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
@@ -134,8 +169,10 @@ def add_gateway(data: DataDirectory, *, name: str, tenant: str) -> NewDevice:
                     f"there is a device {client_id!r} already",
                     hint=f"a lost password is made anew by: servitize device rotate {client_id} --tenant {tenant}",
                 )
-            foreign = _foreign_topics(connection, tenant_id)
-            admin.create_device(connection, tenant_id, None, client_id, client_id, password)
+            foreign = foreign_topics(connection, tenant_id)
+            admin.create_device(
+                connection, tenant_id, None, client_id, client_id, password, nonce=nonce, by_certificate=by_certificate
+            )
             admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"topics": list(foreign)})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
         notes = let_in(data, [credential(tenant, None, client_id, client_id, password, foreign)])
@@ -144,17 +181,19 @@ def add_gateway(data: DataDirectory, *, name: str, tenant: str) -> NewDevice:
         )
 
 
-def add_edge_node(data: DataDirectory, *, name: str, tenant: str, client_id: str | None = None) -> NewDevice:
+def add_edge_node(
+    data: DataDirectory, *, name: str, tenant: str, client_id: str | None = None, by_certificate: bool = False
+) -> NewDevice:
     """A Sparkplug edge node ``GROUP/NODE``: it sends its own births, data and deaths and those of its devices, hears
     their commands and the hosts' STATE, and nothing else. The group must be the tenant's.
 
     ``client_id``: for nodes that cannot be told one. It is bound to the account, since who may take any client id may
     take anybody's session.
     """
-    from storage import admin, secrets
+    from storage import admin
 
     group, node = split(name)
-    password = secrets.new_password()
+    nonce, password = new_password(data, by_certificate=by_certificate)
     username = f"{tenant}.{group}.{node}"
     client_id = client_id or username
     if client_id.startswith(RESERVED_PREFIX):
@@ -170,7 +209,17 @@ def add_edge_node(data: DataDirectory, *, name: str, tenant: str, client_id: str
                     f"there is a device {username!r} already",
                     hint=f"a lost password is made anew by: servitize device rotate {username} --tenant {tenant}",
                 )
-            admin.create_device(connection, tenant_id, None, client_id, username, password, edge_node=name)
+            admin.create_device(
+                connection,
+                tenant_id,
+                None,
+                client_id,
+                username,
+                password,
+                edge_node=name,
+                nonce=nonce,
+                by_certificate=by_certificate,
+            )
             admin.audit(connection, tenant_id, "command-line", "device.created", client_id, {"edge_node": name})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
         notes = let_in(data, [edge_node_credential(name, client_id, username, password)])
@@ -179,14 +228,14 @@ def add_edge_node(data: DataDirectory, *, name: str, tenant: str, client_id: str
 
 def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
     """A new password for a device named by client id or equipment key."""
-    from storage import admin, secrets
+    from storage import admin
 
-    password = secrets.new_password()
     with access.endpoints_of(data) as endpoints:
         with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
             known = _find(connection, device, tenant)
-            foreign = () if known.equipment or known.edge_node else _foreign_topics(connection, known.tenant_id)
-            admin.rotate_device(connection, known.id, password)
+            foreign = () if known.equipment or known.edge_node else foreign_topics(connection, known.tenant_id)
+            nonce, password = new_password(data, by_certificate=known.by_certificate)
+            admin.rotate_device(connection, known.id, password, nonce)
             admin.audit(connection, known.tenant_id, "command-line", "device.rotated", known.client_id, {})
         key = bootstrap.ensure_api_key(data, endpoints, tenant)
         if known.edge_node:
@@ -209,6 +258,19 @@ def rotate_device(data: DataDirectory, device: str, tenant: str) -> NewDevice:
             notes,
             foreign,
         )
+
+
+def new_password(data: DataDirectory, *, by_certificate: bool = False) -> tuple[bytes | None, str]:
+    """(nonce, password) of a device that is made or rotated: derived from the installation's secret ``device-master``.
+    Who comes by certificate has neither; :class:`~core.errors.InvalidInputError` where our own broker would not take
+    one."""
+    from storage import secrets
+
+    if by_certificate:
+        BrokerRights(data).require_certificates()
+        return None, ""
+    nonce = secrets.new_nonce()
+    return nonce, secrets.derived_password(data.secret(bootstrap.DEVICE_MASTER), nonce)
 
 
 def revoke_device(data: DataDirectory, device: str, tenant: str) -> str:
@@ -243,6 +305,22 @@ def edge_node_credential(edge_node: str, client_id: str, username: str, password
     return DeviceCredential(client_id, username, password, publish, subscribe)
 
 
+def credential_of(
+    tenant: str,
+    equipment: str | None,
+    client_id: str,
+    username: str,
+    password: str,
+    *,
+    edge_node: str | None = None,
+    foreign: Sequence[str] = (),
+) -> DeviceCredential:
+    """Whatever kind of device it is; ``foreign`` counts for gateways only."""
+    if edge_node is not None:
+        return edge_node_credential(edge_node, client_id, username, password)
+    return credential(tenant, equipment, client_id, username, password, () if equipment else foreign)
+
+
 def let_in(data: DataDirectory, credentials: list[DeviceCredential]) -> tuple[str, ...]:
     """Provision the broker; sentences about what could not be done now (the change is recorded and comes with its
     next start)."""
@@ -262,7 +340,7 @@ def sample_values(type_: EquipmentType, most: int = 2) -> dict[str, float]:
     return {key: round(value, 3) for key, value in middle.items()}
 
 
-def _foreign_topics(connection: access.Connection, tenant_id: int) -> tuple[str, ...]:
+def foreign_topics(connection: access.Connection, tenant_id: int) -> tuple[str, ...]:
     """Topic filters of the tenant's mapping profiles, as they are now. Not of Sparkplug groups: their edge nodes have
     accounts of their own, and must hear commands."""
     from formats.profile import parse_profile
@@ -282,6 +360,18 @@ def _find(connection: access.Connection, device: str, tenant: str) -> Any:
     raise NotFoundError(f"tenant {tenant!r} has no device {device!r}", hint=f"servitize device list --tenant {tenant}")
 
 
+def _device_address(endpoints: Endpoints, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Where devices connect, as they must write it: ``SERVITIZE_MQTT_PUBLIC_URL``, else as the instance found it."""
+    found: dict[str, Any] = state.get("broker", {}).get("devices", {})
+    broker = endpoints.broker
+    if broker is not None and (not found or found.get("host") == broker.host):
+        found = {"host": broker.host, "port": broker.port, "tls": broker.tls, "ca": broker.ca}
+    if url := os.environ.get(PUBLIC_URL):
+        public = parse_url(url, PUBLIC_URL)
+        found = {**found, "host": public.host, "port": public.port, "tls": public.tls}
+    return found
+
+
 def _described(
     data: DataDirectory,
     endpoints: Endpoints,
@@ -296,7 +386,7 @@ def _described(
     foreign: tuple[str, ...] = (),
 ) -> NewDevice:
     state = data.state()
-    ports, address = state.get("ports", {}), state.get("broker", {}).get("devices", {})
+    ports, address = state.get("ports", {}), _device_address(endpoints, state)
     api = endpoints.api
     if endpoints.broker is None:
         notes = (
@@ -305,22 +395,6 @@ def _described(
         )
     able = state.get("broker", {}).get("capabilities", {})
     if able and not able.get("per_device_topics", True):
-def credential_of(
-    tenant: str,
-    equipment: str | None,
-    client_id: str,
-    username: str,
-    password: str,
-    *,
-    edge_node: str | None = None,
-    foreign: Sequence[str] = (),
-) -> DeviceCredential:
-    """Whatever kind of device it is; ``foreign`` counts for gateways only."""
-    if edge_node is not None:
-        return edge_node_credential(edge_node, client_id, username, password)
-    return credential(tenant, equipment, client_id, username, password, () if equipment else foreign)
-
-
         notes = (*notes, *able.get("notes", [])[:1])
     return NewDevice(
         tenant=tenant,
@@ -332,6 +406,8 @@ def credential_of(
         host=address.get("host", "127.0.0.1"),
         port=address.get("port", ports.get("mqtt", 1883)),
         tls=address.get("tls", False),
+        ca=address.get("ca"),
+        by_certificate=not password,
         api=api.url if api else f"http://127.0.0.1:{ports.get('api', 8080)}",
         key=key,
         sample=sample,

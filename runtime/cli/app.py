@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from runtime.cli import backup, deadletter, demo, device, instance, keys, profile, registry, replay, types
+from runtime.cli import backup, broker, deadletter, demo, device, instance, keys, profile, registry, replay, types
 
 app = typer.Typer(
     name="servitize",
@@ -26,6 +26,7 @@ app.command()(instance.down)
 app.command()(instance.status)
 app.command()(instance.doctor)
 app.add_typer(device.app, name="device")
+app.add_typer(broker.app, name="broker")
 app.add_typer(registry.equipment, name="equipment")
 app.add_typer(registry.tenant, name="tenant")
 app.add_typer(keys.app, name="key")

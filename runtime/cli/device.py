@@ -13,6 +13,11 @@ from runtime.cli.options import AsJson, Home, TenantSlug, data_directory, print_
 if TYPE_CHECKING:
     from runtime.devices import NewDevice
 
+ByCertificate = Annotated[
+    bool,
+    typer.Option("--certificate", help="It comes by a client certificate with its username as common name (mTLS)."),
+]
+
 app = group(
     "Devices: who may send for which equipment.\n\n"
     "\b\nExample:\n"
@@ -29,6 +34,7 @@ def add(
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Site it stands at; made if missing.")] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Its name for people.")] = None,
     serial: Annotated[str | None, typer.Option(metavar="TEXT", help="Serial number.")] = None,
+    certificate: ByCertificate = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +47,14 @@ def add(
     from runtime import devices
 
     made = devices.add_device(
-        data_directory(home), equipment=equipment, type_key=type_key, tenant=tenant, site=site, name=name, serial=serial
+        data_directory(home),
+        equipment=equipment,
+        type_key=type_key,
+        tenant=tenant,
+        site=site,
+        name=name,
+        serial=serial,
+        by_certificate=certificate,
     )
     _show(made, as_json)
 
@@ -50,6 +63,7 @@ def add(
 def gateway(
     name: Annotated[str, typer.Argument(help="Its name, e.g. hall-2.")],
     tenant: TenantSlug = "main",
+    certificate: ByCertificate = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,13 +79,14 @@ def gateway(
     """
     from runtime import devices
 
-    _show(devices.add_gateway(data_directory(home), name=name, tenant=tenant), as_json)
+    _show(devices.add_gateway(data_directory(home), name=name, tenant=tenant, by_certificate=certificate), as_json)
 
 
 @app.command("edge-node")
 def edge_node(
     name: Annotated[str, typer.Argument(metavar="GROUP/NODE", help="Sparkplug ids of group and edge node.")],
     tenant: TenantSlug = "main",
+    certificate: ByCertificate = False,
     client_id: Annotated[
         str | None, typer.Option("--client-id", metavar="ID", help="The one it connects with, if it cannot be told.")
     ] = None,
@@ -89,7 +104,12 @@ def edge_node(
     """
     from runtime import devices
 
-    _show(devices.add_edge_node(data_directory(home), name=name, tenant=tenant, client_id=client_id), as_json)
+    _show(
+        devices.add_edge_node(
+            data_directory(home), name=name, tenant=tenant, client_id=client_id, by_certificate=certificate
+        ),
+        as_json,
+    )
 
 
 @app.command()
@@ -220,7 +240,7 @@ def _show(made: NewDevice, as_json: bool) -> None:
             "broker": f"{made.host}:{made.port}" + (" (TLS)" if made.tls else ""),
             "client id": made.client_id,
             "username": made.username,
-            "password": f"{made.password}   (shown this once)",
+            **_password(made),
         }
     )
     print("\nSend a first reading:\n")
@@ -229,6 +249,12 @@ def _show(made: NewDevice, as_json: bool) -> None:
     print(f"  {made.curl_line()}")
     for note in made.notes:
         print(f"\nNote: {note}")
+
+
+def _password(made: NewDevice) -> dict[str, str]:
+    if made.by_certificate:
+        return {"certificate": f"a client certificate with the common name {made.username}"}
+    return {"password": f"{made.password}   (shown this once)"}
 
 
 def _show_edge_node(made: NewDevice) -> None:
@@ -240,7 +266,7 @@ def _show_edge_node(made: NewDevice) -> None:
             "broker": f"{made.host}:{made.port}" + (" (TLS)" if made.tls else ""),
             "client id": made.client_id,
             "username": made.username,
-            "password": f"{made.password}   (shown this once)",
+            **_password(made),
         }
     )
     print("\nPrimary host id, if the node asks for one: see `servitize up --help` (default servitize).")

@@ -37,8 +37,7 @@ class DeviceCredential:
 
     ``publish`` and ``subscribe`` are topic filters (``+`` and ``#`` allowed), e.g. ``servitize/v1/acme/press-7/#``;
     everything else is denied. ``client_id`` is bound to the username where the broker can do that. An empty
-    ``password``: it comes by a client certificate whose common name is the username. ``fingerprint`` tells one password
-    from the next where nobody may see either; it is noted beside the account.
+    ``password``: it comes by a client certificate whose common name is the username.
     """
 
     client_id: str
@@ -46,7 +45,13 @@ class DeviceCredential:
     password: str = field(repr=False)
     publish: Sequence[str] = ()
     subscribe: Sequence[str] = ()
-    fingerprint: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one password from the next where nobody may see either; 64 bits of a hash of 192 random ones."""
+        if not self.password:
+            return "certificate"
+        return hashlib.sha256(b"servitize fingerprint\0" + self.password.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class AccessBook:
             for credential in credentials:
                 old = entries.get(credential.username)
                 same_password = old is not None and old.matches(credential.password)
-                entry = _entry(credential, keep_passwords)
+                entry = entry_of(credential, keep_password=keep_passwords)
                 if old is not None and same_password:
                     entry = replace(entry, salt=old.salt, digest=old.digest)
                 if entry != old:
@@ -153,6 +158,11 @@ def role_rules(publish: Sequence[str], subscribe: Sequence[str]) -> list[dict[st
 
 def dynamic_security_file(entries: Mapping[str, Entry]) -> str:
     """The file that Mosquitto's dynamic security plugin reads at its start."""
+    return json.dumps(dynamic_security_document(entries), indent=1)
+
+
+def dynamic_security_document(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """What stands in it: nothing is allowed by default, and each user has the one role of its own."""
     clients: list[dict[str, Any]] = []
     for username, entry in entries.items():
         client: dict[str, Any] = {
@@ -165,7 +175,7 @@ def dynamic_security_file(entries: Mapping[str, Entry]) -> str:
         if entry.client_id:
             client["clientid"] = entry.client_id
         clients.append(client)
-    document = {
+    return {
         "defaultACLAccess": {
             "publishClientSend": False,
             "publishClientReceive": False,
@@ -179,7 +189,6 @@ def dynamic_security_file(entries: Mapping[str, Entry]) -> str:
             for username, entry in entries.items()
         ],
     }
-    return json.dumps(document, indent=1)
 
 
 def password_file(entries: Mapping[str, Entry]) -> str:
@@ -203,7 +212,8 @@ def plain_table(entries: Mapping[str, Entry]) -> dict[str, str]:
     return {name: entry.password for name, entry in entries.items() if entry.password is not None}
 
 
-def _entry(credential: DeviceCredential, keep_password: bool) -> Entry:
+def entry_of(credential: DeviceCredential, *, keep_password: bool = False) -> Entry:
+    """As it is kept: the password salted and hashed anew."""
     salt = secrets.token_bytes(12)
     return Entry(
         client_id=credential.client_id,

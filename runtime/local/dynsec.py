@@ -90,6 +90,11 @@ class DynamicSecurity:
         self._client.disconnect()
         self._client.loop_stop()
 
+    @property
+    def username(self) -> str | None:
+        """Who asks."""
+        return self._endpoint.username
+
     def put(self, credentials: Sequence[DeviceCredential]) -> None:
         """Create or replace these users; one that is replaced is disconnected. Without a password (a device that comes
         by its certificate) nobody gets in by one."""

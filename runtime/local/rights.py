@@ -95,6 +95,14 @@ class BrokerRights:
                 self._wait_until(server, username, before.password, let_in=False)
         return known
 
+    def require_certificates(self) -> None:
+        """Refuse devices that come by certificate where the broker is one of ours: it has no listener for them."""
+        if self._server().get("kind") != EXTERNAL:
+            raise InvalidInputError(
+                "the broker that servitize runs by itself takes passwords, not client certificates",
+                hint="use a Mosquitto of your own (SERVITIZE_MQTT_URL): docs/how-to/tls.md",
+            )
+
     def _needs_passwords(self, running: str | None) -> bool:
         """Whether the broker that these rights are for (running, expected, of last time, found) has no hashes."""
         kind = running or self.expected_kind or self.data.state().get("broker", {}).get("kind")
@@ -102,8 +110,12 @@ class BrokerRights:
 
     def _server(self) -> dict[str, Any]:
         """What the state file says of the running broker; empty when none runs. An external one is always there."""
-        if self.data.holder() is None and os.environ.get(external.URL):
+        found = self._started()
+        if not found and os.environ.get(external.URL):
             return {"kind": EXTERNAL}
+        return found
+
+    def _started(self) -> dict[str, Any]:
         server = self.data.state().get("servers", {}).get("broker", {})
         if server.get("kind") == EXTERNAL:
             return dict(server)
@@ -127,7 +139,7 @@ class BrokerRights:
     def external_control(self) -> BrokerEndpoint:
         """As whom the accounts of an external broker are changed: of the running instance, else of the environment;
         :class:`AccessError` where we may not."""
-        if self.data.holder() is not None:
+        if self._started().get("kind") == EXTERNAL:
             given = json.loads((self.data.root / "endpoints.json").read_text()).get("control")
             endpoint = BrokerEndpoint(**given) if given else None
         else:
