@@ -52,8 +52,15 @@ class Intake:
     """Used by one thread. ``coalescer`` fills; who owns it hands its records over."""
 
     def __init__(
-        self, snapshot: RegistrySnapshot, coalescer: Coalescer, limits: IngestLimits, registrar: Registrar
+        self,
+        snapshot: RegistrySnapshot,
+        coalescer: Coalescer,
+        limits: IngestLimits,
+        registrar: Registrar,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self._coalescer = coalescer
         self._limits = limits
         self._registrar = registrar
@@ -72,7 +79,7 @@ class Intake:
     def adopt(self, snapshot: RegistrySnapshot) -> None:
         """Name by this registry from now on."""
         self.cache = RegistryCache(snapshot, points_per_equipment=self._limits.points_per_equipment)
-        self.router = Router(snapshot)
+        self.router = Router(snapshot, shared=self._shared)
         self._routes: dict[str, Route] = {}
         self._rates.forget(set(snapshot.equipment))
         self._host_tenants = sorted(tenant.id for tenant in snapshot.tenants.values() if not tenant.publisher_clock)

@@ -58,9 +58,11 @@ class _TenantProfile:
 
 
 class Router:
-    """Routes for one registry snapshot; equipment is looked up by who uses the route."""
+    """Routes for one registry snapshot; equipment is looked up by who uses the route. ``shared``: other ingests serve
+    other tenants (:mod:`ingest.share`), so only what belongs to these is asked for."""
 
-    def __init__(self, snapshot: RegistrySnapshot) -> None:
+    def __init__(self, snapshot: RegistrySnapshot, *, shared: bool = False) -> None:
+        self._shared = shared
         self._tenants = {tenant.slug: tenant for tenant in snapshot.tenants.values()}
         self.broken_profiles: list[tuple[str, ProfileError]] = []
         self._profiles: list[_TenantProfile] = []
@@ -76,7 +78,8 @@ class Router:
     @property
     def filters(self) -> list[str]:
         """What to subscribe to."""
-        return list(dict.fromkeys(["servitize/#", *(item.profile.filter for item in self._profiles)]))
+        own = [f"{ROOT}/{slug}/#" for slug in sorted(self._tenants)] if self._shared else ["servitize/#"]
+        return list(dict.fromkeys([*own, *(item.profile.filter for item in self._profiles)]))
 
     def route(self, topic: str) -> Route:
         """What ``topic`` means; never None, a topic of nobody's is a route that refuses."""
@@ -97,7 +100,7 @@ class Router:
         return Route(Kind.REFUSED, reason="unknown-topic", detail="no mapping profile takes this topic")
 
     def _own(self, topic: str) -> Route:
-        if topic == STATUS_TOPIC:
+        if topic == STATUS_TOPIC or topic.startswith(f"{STATUS_TOPIC}/"):
             return Route(Kind.OWN)
         levels = topic.split("/")
         if len(levels) < 4 or levels[1] != "v1":

@@ -64,7 +64,11 @@ class IngestService:
         clock: Clock | None = None,
         registry_interval: float = 1.0,
         channels: Sequence[Channel] = (),
+        shared: bool = False,
+        status_topic: str = STATUS_TOPIC,
     ) -> None:
+        self._shared = shared
+        self._status_topic = status_topic
         self._settings = settings
         self._registry = registry
         self._registry_lock = threading.Lock()
@@ -100,7 +104,7 @@ class IngestService:
         """
         try:
             self._snapshot = self._patiently(self._registry.load)
-            self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self))
+            self._intake = Intake(self._snapshot, self._coalescer, self._limits, _Registrar(self), shared=self._shared)
             self._say_broken_profiles()
             self._intake.resume(self._sink.start(self._snapshot, self._durable, self._fail))
         except Exception as error:
@@ -114,7 +118,7 @@ class IngestService:
             self._inbox.put,
             self._intake.router.filters,
             clock=self._clock,
-            status_topic=STATUS_TOPIC,
+            status_topic=self._status_topic,
         )
         session.subscribe(self._intake.router.filters, self._note(self._snapshot))
         junction = Junction(self._intake, self._coalescer, self._ledger, self._inbox.put, self._flush, self._clock)

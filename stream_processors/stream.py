@@ -47,7 +47,7 @@ class StreamCore:
     """From a position taken (:meth:`core.ports.WriterPort.acquire`) on; used by one thread.
 
     First :meth:`replay` for what was committed after the checkpoint, then :meth:`go_live`, then :meth:`step`.
-    ``offset`` is the place of the next record to be stepped.
+    ``offset`` is the place of the next record to be stepped; ``live`` after :meth:`go_live`.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class StreamCore:
         self.epoch = position.epoch
         self.offset = position.next_offset
         self.since_snapshot = 0
+        self.live = False
         self.sequences: dict[int, tuple[int, int]] = {}
         self._snapshot_seconds = snapshot_seconds
         self._next_snapshot = 0.0
@@ -85,6 +86,7 @@ class StreamCore:
 
     def go_live(self) -> None:
         """All that is committed was replayed: from here on today's registry counts."""
+        self.live = True
         if self._then is not self._registry:
             self.processor.reconfigure(self._registry)
             self._then = self._registry
@@ -105,8 +107,11 @@ class StreamCore:
         return unit
 
     def reconfigure(self, registry: RegistrySnapshot) -> None:
-        """From the next record on."""
-        self._registry = self._then = registry
+        """From the next record on; while it replays, from then on when it goes live."""
+        self._registry = registry
+        if not self.live:
+            return
+        self._then = registry
         self.processor.reconfigure(registry)
         self._rest_on(registry)
 
