@@ -51,3 +51,16 @@ SERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "dark": ("#56b4e9", "#e8b339", "#1fb58a", "#d183c9", "#ff9457", "#a5a5f0", "#a3c76d", "#9da7b3"),
 }
 """Colours of curves that say nothing by themselves, in the order of the series."""
+
+MIDDLE: Final[Mapping[Meaning, str]] = {
+    Meaning.HEALTHY: "#009468",
+    Meaning.ADVISORY: "#1480c4",
+    Meaning.WARNING: "#b87a00",
+    Meaning.ALARM: "#e0304f",
+    Meaning.UNKNOWN: "#768390",
+    Meaning.INSTRUMENT: "#a64fa3",
+    Meaning.NEUTRAL: "#6f7b88",
+}
+"""For a renderer that has one colour for light and dark alike (Grafana): a contrast of 3 to either background."""
+
+SERIES_MIDDLE: Final = ("#1480c4", "#b87a00", "#009468", "#a64fa3", "#c14a00", "#7a74c9", "#5c8a2e", "#6f7b88")

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from runtime.cli import backup, broker, deadletter, demo, device, instance, keys, profile, registry, replay, types
+from runtime.cli import (
+    backtest,
+    backup,
+    boards,
+    broker,
+    deadletter,
+    demo,
+    device,
+    instance,
+    keys,
+    profile,
+    registry,
+    replay,
+    serve,
+    types,
+)
 
 app = typer.Typer(
     name="servitize",
@@ -33,8 +48,11 @@ app.add_typer(keys.app, name="key")
 app.add_typer(types.app, name="types")
 app.add_typer(profile.app, name="profile")
 app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(boards.app, name="boards")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
+app.command()(backtest.backtest)
 app.command()(instance.migrate)
+app.command()(serve.serve)
 app.command()(backup.backup)
 app.command()(backup.restore)
