@@ -368,6 +368,7 @@ class MqttSession:
             waited = time.monotonic() - self._paused_since
             self.counts.paused_seconds += waited
             self._paused_since = None
+            self._note_said = False  # what was said of the pause is retained
             log.info("mqtt.resumed", seconds=round(waited, 1))
         return self._paused_since is None and self._reading
 

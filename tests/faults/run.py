@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true", help="of other scenarios keep what build/faults.json says")
     parser.add_argument("--no-docs", action="store_true", help="write build/faults.json only")
     chosen = parser.parse_args(arguments)
+    machine = _machine()  # with the load before ours
     # whoever starts us in the background has interrupts ignored, and children would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # what was started is ended then, too
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         REPORT.parent.mkdir(exist_ok=True)  # after each: whoever ends this early has what was measured
         REPORT.write_text(json.dumps([one.as_document() for one in results], indent=1) + "\n")
     if not chosen.no_docs:
-        write_document(results, skipped, chosen.seed, chosen.scale, _machine())
+        write_document(results, skipped, chosen.seed, chosen.scale, machine)
     passed = sum(result.passed for result in fresh)
     print(f"{passed} of {len(fresh)} as they must be; {REPORT.relative_to(REPOSITORY)}")
     return 0 if passed == len(fresh) else 1
@@ -139,7 +140,11 @@ def disk_stage(seed: int, scale: float) -> Iterator[Stage]:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    busy = round(os.getloadavg()[0])
+    shared = f", shared with about {busy} busy processes of others" if busy > 1 else ""
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}{shared}"
+    )
 
 
 if __name__ == "__main__":

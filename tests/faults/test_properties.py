@@ -82,22 +82,36 @@ class Store:
         )
 
     def store(
-        self, records: Sequence[StreamRecord], dies: Callable[[int], bool], snapshots: Callable[[int], bool]
+        self,
+        records: Sequence[StreamRecord],
+        dies: Callable[[int], bool],
+        snapshots: Callable[[int], bool],
+        together: Callable[[int], bool] = lambda place: False,
     ) -> None:
-        """Commit one after the other; where ``dies`` says so all that is in memory is lost after the commit."""
+        """Commit one after the other, or, where ``together`` says so, a unit in one transaction with the next. Where
+        ``dies`` says so all that is in memory is lost: what is not committed by then is delivered again."""
         codec, packer = BinaryRecordCodec(), Packer()
         packer.use(Basis.of(self.registry))
         writer, processor, position = self._recovered(codec)
-        offset = position.next_offset
-        for place, record in enumerate(records):
+        place, units, deaths = 0, list[CommitUnit](), set[int]()
+        while place < len(records):
+            record = records[place]
             outcome = processor.step(record)
             state = packer.pack(processor.snapshot(), {}) if snapshots(place) else None
-            writer.commit([CommitUnit("s", position.epoch, offset, record, outcome, codec.encode(record), state)])
-            offset += 1
-            if dies(place):
+            units.append(CommitUnit("s", position.epoch, place, record, outcome, codec.encode(record), state))
+            if not together(place) or place == len(records) - 1:
+                writer.commit(units)
+                units.clear()
+            if dies(place) and place not in deaths:
+                deaths.add(place)
+                committed = place + 1 - len(units)
+                units.clear()
                 writer._drop()
                 writer, processor, position = self._recovered(codec)
-                assert position.next_offset == offset
+                assert position.next_offset == committed
+                place = committed
+            else:
+                place += 1
         writer.close()
 
     def _recovered(self, codec: BinaryRecordCodec) -> tuple[Writer, Processor, Any]:
@@ -163,13 +177,18 @@ def never(place: int) -> bool:
 
 
 @MODEST
-@given(st.integers(0, 10_000), st.integers(0, 10_000), st.lists(st.integers(0, 200), max_size=12))
-def test_any_permutation_duplication_and_cut_gives_the_same_readings(store, seed, order, cuts):
+@given(
+    st.integers(0, 10_000),
+    st.integers(0, 10_000),
+    st.lists(st.integers(0, 200), max_size=12),
+    st.sets(st.integers(0, 12)),
+)
+def test_any_permutation_duplication_and_cut_gives_the_same_readings(store, seed, order, cuts, joined):
     run, random = lively(seed), Random(order)
     frames = in_order() + random.choices(in_order(), k=30)
     random.shuffle(frames)
     store.empty()
-    store.store(store.records(run, frames, cuts), never, never)
+    store.store(store.records(run, frames, cuts), never, never, lambda place: place in joined)
     shuffled = store.readings()
     store.empty()
     store.store(store.records(run, in_order(), []), never, never)
@@ -197,13 +216,15 @@ def test_with_five_seconds_of_lateness_any_displacement_up_to_that_gives_the_sam
     st.integers(0, 10_000),
     st.lists(st.integers(0, 120), min_size=4, max_size=14),
     st.sets(st.integers(0, 14), min_size=1),
+    st.sets(st.integers(0, 14)),
     st.integers(1, 6),
 )
-def test_a_restart_at_any_commit_boundary_changes_nothing(store, seed, cuts, deaths, every):
+def test_a_restart_at_any_moment_changes_nothing(store, seed, cuts, deaths, joined, every):
+    """At any boundary of a commit, or before one: what was processed and not committed is processed again."""
     run = lively(seed)
     records = store.records(run, in_order(), cuts)
     store.empty()
-    store.store(records, lambda place: place in deaths, lambda place: place % every == 0)
+    store.store(records, lambda place: place in deaths, lambda place: place % every == 0, lambda place: place in joined)
     interrupted = store.alarms(), store.readings()
     store.empty()
     store.store(records, never, never)

@@ -85,6 +85,12 @@ def publish(settings: MqttSettings, topic: str, count: int) -> None:
         publisher.drain()
 
 
+def says(settings: MqttSettings, topic: str, word: bytes) -> bool:
+    """Whether that stands in the retained message, within five seconds."""
+    watch = MqttSettings(**(asdict(settings) | {"client_id": "watch"}))
+    return last_retained(watch, topic, lambda payload: word in payload, 5)
+
+
 def numbers(listener: Listener) -> list[int]:
     return [int(message.payload[:5]) for message in listener.got]
 
@@ -98,6 +104,7 @@ def test_beyond_its_budget_it_stops_reading_and_loses_nothing(
     # longer than the broker would wait for a sign of life, and longer than a ping would wait for its answer
     time.sleep(8)
     assert listener.session.connected
+    assert says(settings, listener.status, b'"paused":true')
     assert listener.ledger.pending_bytes == held < settings.budget_bytes + 10_000
 
     stop = threading.Event()
@@ -114,6 +121,7 @@ def test_beyond_its_budget_it_stops_reading_and_loses_nothing(
     assert numbers(listener) == list(range(500))
     assert listener.session.counts.connections == 1
     assert listener.session.counts.pauses >= 1
+    assert says(settings, listener.status, b'"paused":false')
 
 
 def test_what_was_not_acknowledged_comes_again_to_the_next_process(
@@ -138,17 +146,13 @@ def test_what_was_not_acknowledged_comes_again_to_the_next_process(
 
 def test_its_status_tells_what_it_listens_to(listener: Listener, settings: MqttSettings, topic: str) -> None:
     plain = MqttSettings(**(asdict(settings) | {"client_id": "watch"}))
-
-    def says(word: bytes) -> bool:
-        return last_retained(plain, listener.status, lambda payload: word in payload, 5)
-
-    assert says(b'"online":true')
+    assert says(settings, listener.status, b'"online":true')
     listener.session.subscribe([f"{topic}/data", f"{topic}/more"], {"registry": 7})
-    assert says(b"/more")
-    assert says(b'"registry":7')
+    assert says(settings, listener.status, b"/more")
+    assert says(settings, listener.status, b'"registry":7')
     with Publisher(plain, f"p-{time.monotonic_ns()}") as publisher:
         publisher.publish(f"{topic}/more", b"00042")
         publisher.drain()
     until(lambda: numbers(listener) == [42])
     listener.session.stop()
-    assert says(b'"online":false')
+    assert says(settings, listener.status, b'"online":false')

@@ -3,6 +3,7 @@ next one stores what it left."""
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ingest.routes import STATUS_TOPIC
 from tests.faults.proxy import Proxy
 from tests.integration.ingest.conftest import POINTS, System, readings
 from tests.integration.ingest.test_nothing_lost import expected, frames
+from workbench.replay.publisher import last_retained
 
 pytestmark = pytest.mark.integration
 
@@ -51,6 +54,13 @@ def test_while_it_is_still_importing(system: System, line: Proxy, number: signal
     system.settle(lambda: catches(process.pid, signal.SIGTERM), 20)
     ends(system, process, number)
     assert "stream.acquired" not in system.log()
+
+
+def test_killed_it_cannot_say_so_and_the_broker_says_it_for_it(system: System) -> None:
+    process = system.start()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert last_retained(system.mqtt_as("watch"), STATUS_TOPIC, lambda said: not json.loads(said)["online"], 10)
 
 
 def catches(pid: int, number: int) -> bool:
