@@ -190,7 +190,7 @@ class IngestService:
             "ledger": asdict(self._ledger.counts()),
             "queued": self._inbox.qsize(),
             "intake": dict(intake.totals) if intake else {},
-            "channels": [channel.metrics() for channel in self._channels] if intake else [],
+            "channels": [channel.metrics() for channel in self._channels] if self._serving else [],
         }
 
     @property
