@@ -64,7 +64,7 @@ is sent at 0 may be lost by anything.
 
 ```sh
 make faults                                       # all of it, less than half an hour; prints its seed
-make faults FAULTS="--seed {seed}"                # the same schedule
+make faults FAULTS="--seed {seed}"              # the same schedule
 make faults FAULTS="--only kills,power-cut --scale 0.1"
 make faults FAULTS="--only ingest-away@iotcore --keep"   # one again, beside what the others gave
 ```
