@@ -72,6 +72,20 @@ def tenant_named(connection: Connection, slug: str) -> int:
     return found
 
 
+def sign_in_link(connection: Connection, api_url: str, key: str, seconds: float) -> str:
+    """An address that signs a browser in to the web board once, within ``seconds``, with the rights of the API key
+    ``key`` (its text or its prefix).
+
+    The word stands behind the ``#``: no server and no log on the way sees it.
+    """
+    from storage import admin
+    from storage.secrets import split_key
+
+    found = split_key(key)
+    word = admin.create_board_ticket(connection, found[0] if found else key, seconds)
+    return f"{api_url}/board/sign-in#once={word}"
+
+
 def running_endpoints(data: DataDirectory) -> Endpoints:
     """Those of a running instance; :class:`~core.errors.UnavailableError` where none runs."""
     if data.holder() is None:

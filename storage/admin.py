@@ -262,6 +262,18 @@ def create_api_key(
     return NewKey(int(key_id), prefix, text)
 
 
+def create_board_ticket(connection: Connection, key_prefix: str, seconds: float) -> str:
+    """A word that signs in to the web board once, within ``seconds``, with the rights of that API key.
+
+    Raises :class:`~core.errors.NotFoundError` for a key that is not there, revoked or expired.
+    """
+    word = secrets.new_ticket()
+    made = load("board_web").make_ticket(connection, prefix=key_prefix, hash=secrets.digest(word), seconds=seconds)
+    if made is None:
+        raise NotFoundError(f"there is no valid key {key_prefix!r}", hint="servitize key list")
+    return word
+
+
 def revoke_api_key(connection: Connection, key_id: int) -> None:
     """It opens nothing from now on."""
     if load("admin").revoke_api_key(connection, id=key_id) is None:

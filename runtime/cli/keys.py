@@ -102,6 +102,43 @@ def revoke(
     print(f"{row[2]} ({row[1]}) opens nothing from now on")
 
 
+@app.command()
+def link(
+    prefix: Annotated[
+        str | None, typer.Argument(help="Whose rights it gives: a key's prefix (default: our own of the tenant).")
+    ] = None,
+    minutes: Annotated[float, typer.Option("--minutes", min=1, max=1440, metavar="N", help="Valid for so long.")] = 60,
+    tenant: TenantSlug = "main",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link that signs a browser in to the web board, once.
+
+    \b
+    Examples:
+      servitize key link
+      servitize key link --tenant demo
+      servitize key link 3fa29c01b7de --minutes 10
+    """
+    from runtime import access
+    from runtime.bootstrap import ensure_api_key
+    from storage import admin
+
+    data = data_directory(home)
+    endpoints = access.running_endpoints(data)
+    assert endpoints.api is not None
+    with access.connected(endpoints.databases["owner"]) as connection:
+        tenant_id = access.tenant_named(connection, tenant)
+    key = prefix or ensure_api_key(data, endpoints, tenant)
+    with access.connected(endpoints.databases["owner"]) as connection:
+        address = access.sign_in_link(connection, endpoints.api.url, key, minutes * 60)
+        admin.audit(connection, tenant_id, "command-line", "session.link", "board", {"minutes": minutes})
+    if as_json:
+        print_json({"url": address, "minutes": minutes})
+        return
+    print(f"{address}\n\nIt works once, within {minutes:.0f} minutes.")
+
+
 def _rows(
     tenant: str, home: Home
 ) -> list[tuple[int, str, str, list[str], str, str | None, str | None, str | None, str | None]]:

@@ -10,7 +10,7 @@ import psycopg
 
 from core.errors import InvalidInputError
 from core.time import DAY, HOUR, SECOND, isoformat
-from runtime import bootstrap
+from runtime import access, bootstrap
 from runtime.console import say
 from runtime.demo.files import DemoFiles, Progress, PublisherOrder
 from runtime.demo.fleet import TENANT
@@ -82,7 +82,7 @@ def run_demo(
                     say(line)
                 supervisor.add_process(ProcessSpec(PUBLISHER, "publisher", stop_timeout=90.0, finishes=True))
                 with LiveView(
-                    "servitize demo", f"API {supervisor.api.url}/docs   Ctrl-C ends it with a verdict"
+                    "servitize demo", f"board {supervisor.api.url}/board   Ctrl-C ends it with a verdict"
                 ) as view:
                     news.tell = view.say
                     _watch(supervisor, monitor, view, stop)
@@ -213,9 +213,16 @@ def _drain(supervisor: Supervisor, monitor: Monitor, view: LiveView, progress: P
         time.sleep(_REFRESH_SECONDS)
 
 
+def _signs_in_once(supervisor: Supervisor, tenant: _Tenant) -> str:
+    """The board on one click, for as long as somebody may leave a demonstration alone."""
+    with access.connected(supervisor.endpoints.databases[bootstrap.OWNER]) as connection:
+        return access.sign_in_link(connection, supervisor.api.url, tenant.key, 12 * HOUR / SECOND)
+
+
 def _where_to_look(supervisor: Supervisor, tenant: _Tenant) -> list[str]:
     url = supervisor.api.url
     return [
+        f"  board    {_signs_in_once(supervisor, tenant)}",
         f"  API      {url}/docs",
         f"  alarms   curl -s -H 'Authorization: Bearer {tenant.key}' '{url}/v1/alarms?limit=5'",
         f"  health   curl -s -H 'Authorization: Bearer {tenant.key}' '{url}/v1/equipment'",
@@ -226,7 +233,8 @@ def _where_next(data: DataDirectory, supervisor: Supervisor, tenant: _Tenant) ->
     return [
         "Everything is stopped and kept. To look around:",
         f"  servitize up --detach --home {data.root}",
-        *_where_to_look(supervisor, tenant),
+        f"  servitize key link --tenant {TENANT} --home {data.root}     (the board, on one click)",
+        f"  curl -s -H 'Authorization: Bearer {tenant.key}' '{supervisor.api.url}/v1/alarms?limit=5'",
         f"  servitize device add press-7 --type compressor-train --home {data.root}",
         f"  servitize down --home {data.root}",
     ]

@@ -83,6 +83,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind(
             "validation", 422, "Validation failed", "`errors` names each parameter or place in the body that is wrong."
         ),
+        Kind("too-many-attempts", 429, "Too many attempts", "Wait a minute before the next attempt to sign in."),
         Kind("too-many-streams", 429, "Too many streams", "Close an event stream before opening another."),
         Kind("internal", 500, "Internal error", "A defect of ours; quote `X-Request-Id` when you report it."),
         Kind(
@@ -174,7 +175,8 @@ def _located(error: Mapping[str, Any]) -> InvalidParameter:
     return InvalidParameter(detail=message, parameter=".".join(map(str, rest)) or str(where))
 
 
-async def _on_servitize(request: Request, error: Exception) -> Response:
+async def on_servitize(request: Request, error: Exception) -> Response:
+    """The problem document of a refusal of ours."""
     assert isinstance(error, ServitizeError)
     errors = [error.error] if isinstance(error, ParameterError) else []
     headers = error.headers if isinstance(error, ApiError) else None
@@ -188,7 +190,8 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     return document("validation", summary, request.url.path, found)
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
+async def on_http(request: Request, error: Exception) -> Response:
+    """The problem document of what the framework refuses."""
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "bad-request")
     detail = error.detail
@@ -208,7 +211,7 @@ async def _on_database(request: Request, error: Exception) -> Response:
         log.warning("database away or overloaded: %s", error)
         return document("unavailable", "the database is away or overloaded; nothing was changed", request.url.path)
     if isinstance(ours, ServitizeError):
-        return await _on_servitize(request, ours)
+        return await on_servitize(request, ours)
     return await _on_defect(request, error)
 
 
@@ -220,9 +223,9 @@ async def _on_defect(request: Request, error: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     """Make every error of ``app`` a problem document."""
-    app.add_exception_handler(ServitizeError, _on_servitize)
+    app.add_exception_handler(ServitizeError, on_servitize)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(psycopg.Error, _on_database)
     app.add_exception_handler(Exception, _on_defect)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import types
+from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from models.types import from_document
 from services.api.app import create_app
@@ -25,11 +27,19 @@ class Server(uvicorn.Server):
         state_of(self.config.app).close_streams()
 
 
-def make_server(settings: ApiSettings, parse_type: TypeParser = from_document) -> Server:
-    """A server ready to ``run()`` (blocking) or ``await serve()``; not started, nothing bound."""
+def make_server(
+    settings: ApiSettings, parse_type: TypeParser = from_document, mount: Callable[[FastAPI], None] | None = None
+) -> Server:
+    """A server ready to ``run()`` (blocking) or ``await serve()``; not started, nothing bound.
+
+    ``mount`` may add to the app what services know nothing of (boards).
+    """
+    app = create_app(settings, parse_type)
+    if mount is not None:
+        mount(app)
     return Server(
         uvicorn.Config(
-            create_app(settings, parse_type),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,

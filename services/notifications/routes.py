@@ -23,7 +23,7 @@ _WIRE = (
 )
 
 
-async def _resume(
+async def resume_from(
     last_event_id: Annotated[
         str | None, Header(max_length=20, description="The last id seen; browsers send it by themselves")
     ] = None,
@@ -54,7 +54,7 @@ async def _reserved(request: Request, principal: Identified) -> None:
     dependencies=[Depends(_reserved)],
 )
 async def event_stream(
-    request: Request, principal: Identified, resume: Annotated[int | None, Depends(_resume)]
+    request: Request, principal: Identified, resume: Annotated[int | None, Depends(resume_from)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events of what you may see: `ready` first, then `alarm`, `alarm_change` and others by number.
 
