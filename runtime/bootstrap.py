@@ -24,9 +24,9 @@ from runtime.local.postgres import LocalPostgres
 
 FIRST_TENANT: Final = "main"
 SCOPES: Final = ("read", "operate", "manage")
-OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 DEVICE_MASTER: Final = "device-master"
 """The secret that devices' passwords are derived from, by its name among the secrets of a data directory."""
+OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 
 
 def status_file(data: DataDirectory) -> Path:
@@ -96,6 +96,12 @@ def first_contents(data: DataDirectory, endpoints: Endpoints) -> str:
             admin.create_tenant(connection, FIRST_TENANT, "Main")
     ensure_api_key(data, endpoints, FIRST_TENANT)
     return f"published {', '.join(published)}" if published else "nothing new"
+
+
+def publish_catalogue(data: DataDirectory, owner_dsn: str) -> list[str]:
+    """Keys of the catalogue's types that were new or changed in that database, and are not any more."""
+    with psycopg.connect(owner_dsn) as connection:
+        return _publish_catalogue(data, connection)
 
 
 def _publish_catalogue(data: DataDirectory, connection: psycopg.Connection[Any]) -> list[str]:

@@ -253,8 +253,13 @@ def _alive(pid: int | None) -> bool:
 # -- migrations by hand ------------------------------------------------------------------------------------------------
 
 
-def migrate_database(data: DataDirectory, *, check: bool, engine: str | None = None) -> tuple[str, bool]:
-    """Apply what is missing, or with ``check`` only say so: (words, whether something is or was missing)."""
+def migrate_database(
+    data: DataDirectory, *, check: bool, engine: str | None = None, catalogue: bool = False
+) -> tuple[str, bool]:
+    """Apply what is missing, or with ``check`` only say so: (words, whether something is or was missing).
+
+    ``catalogue``: then publish the types that come with this version.
+    """
     from runtime import bootstrap
     from runtime.endpoints import read_endpoints
     from runtime.local.postgres import LocalPostgres
@@ -274,4 +279,8 @@ def migrate_database(data: DataDirectory, *, check: bool, engine: str | None = N
             if missing:
                 return f"missing: {', '.join(missing)}", True
             return f"the database is up to date: {describe_engine(postgres.dsn())}", False
-        return f"database: {bootstrap.prepare_database(postgres, engine)}", False
+        done = f"database: {bootstrap.prepare_database(postgres, engine)}"
+        if catalogue:
+            published = bootstrap.publish_catalogue(data, postgres.dsn())
+            done += f"\ncatalogue: published {', '.join(published)}" if published else "\ncatalogue: up to date"
+        return done, False

@@ -319,7 +319,8 @@ def _process_environment() -> dict[str, str]:
     """
     kept = (
         *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "PYTHONPATH", "VIRTUAL_ENV"),
-        *("SERVITIZE_HEARTBEAT_URL", "SERVITIZE_HEARTBEAT_SECONDS", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
+        *("SERVITIZE_HEARTBEAT_URL", "SERVITIZE_HEARTBEAT_SECONDS", "SERVITIZE_SECRETS"),
+        *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
     )
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")

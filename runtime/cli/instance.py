@@ -114,6 +114,9 @@ def migrate(
         typer.Option("--engine", help="What a new database keeps readings in; it stays for life."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if migrations are missing.")] = False,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="Also publish the catalogue's types, as `servitize up` does.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Bring the database to this version's schema and say its engine. `servitize up` does it by itself.
@@ -128,7 +131,7 @@ def migrate(
     """
     from runtime import host
 
-    message, missing = host.migrate_database(data_directory(home), check=check, engine=engine)
+    message, missing = host.migrate_database(data_directory(home), check=check, engine=engine, catalogue=catalogue)
     print(message)
     if check and missing:
         sys.exit(1)

@@ -49,6 +49,12 @@ def default_home(environ: Mapping[str, str] = os.environ, account: Account | Non
     return base / "servitize"
 
 
+def given_secrets(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The directory of secrets that somebody else made, if there is one."""
+    named = environ.get("SERVITIZE_SECRETS")
+    return Path(named).absolute() if named else None
+
+
 class DataDirectory:
     """Paths, secrets, state and lock of one embedded host.
 
@@ -89,8 +95,7 @@ class DataDirectory:
         """The data directory that ``SERVITIZE_HOME``, ``XDG_DATA_HOME``, ``SERVITIZE_USER`` and
         ``SERVITIZE_SECRETS`` ask for."""
         account = service_account(environ)
-        given = environ.get("SERVITIZE_SECRETS")
-        return cls(default_home(environ, account), account, Path(given).absolute() if given else None)
+        return cls(default_home(environ, account), account, given_secrets(environ))
 
     # -- directories and files -------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from boards.web.app import mount
 from runtime.bootstrap import API, DEVICE_MASTER, parse_type
 from runtime.endpoints import read_endpoints
-from runtime.local.paths import DataDirectory
+from runtime.local.paths import DataDirectory, given_secrets
 from runtime.processes.logs import log_as_lines
 from services.api.server import make_server
 from services.api.settings import ApiSettings
@@ -15,7 +16,7 @@ from services.api.settings import ApiSettings
 
 def main() -> int:
     log_as_lines()
-    data = DataDirectory(Path(sys.argv[1]))
+    data = DataDirectory(Path(sys.argv[1]), given=given_secrets())
     endpoints = read_endpoints(data)
     api = endpoints.api
     assert api is not None
@@ -25,9 +26,10 @@ def main() -> int:
         port=api.port,
         tls_certificate=None if api.certificate is None else Path(api.certificate),
         tls_key=None if api.key is None else Path(api.key),
+        metrics_token=data.given_secret("metrics-token"),
         device_master=data.secret(DEVICE_MASTER) if data.given is None else data.given_secret(DEVICE_MASTER),
     )
-    make_server(settings, parse_type).run()
+    make_server(settings, parse_type, mount).run()
     return 0
 
 
