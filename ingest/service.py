@@ -37,7 +37,7 @@ _TURN: Final = 500
 _CATCH_UP_GRACE: Final = 1 * SECOND
 _CATCH_UP_LIMIT: Final = 120 * SECOND
 _FIRST_BACKOFF: Final = 0.2
-_LONGEST_BACKOFF: Final = 5.0
+_LONGEST_BACKOFF: Final = 2.0
 _LEAVE_SECONDS: Final = 3.0
 """For taking leave of brokers; they are not waited for longer, since what they have not heard they send again."""
 

@@ -7,6 +7,7 @@ TERM and INT end it cleanly: no more messages, last commit, snapshot, acknowledg
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,6 +75,7 @@ def run(config: EmbeddedConfig, told: StopSignal, *, ready: Callable[[], None] |
     stream (3). ``ready`` is called when it serves: recovered, and known to the broker, which from then on keeps what
     it cannot take.
     """
+    logging.getLogger("psycopg.pool").addFilter(_OncePerCause())
     pool = ConnectionPool(
         config.database,
         min_size=1,
@@ -109,6 +111,21 @@ def run(config: EmbeddedConfig, told: StopSignal, *, ready: Callable[[], None] |
     if service.failure is not None:
         return FENCED if isinstance(service.failure, FencedError) else FAILED
     return STOPPED if kept else FAILED
+
+
+class _OncePerCause(logging.Filter):
+    """Of a pool that knocks once a second: why nobody opens, when that is something new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if not said.startswith("error connecting") or said == self._last:
+            return False
+        self._last = said
+        return True
 
 
 def _heartbeat(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from models.types import from_document, to_document
 from runtime.local.accounts import service_account
 from runtime.local.broker import LocalBroker
 from runtime.local.paths import DataDirectory
+from runtime.local.ports import is_free
 from runtime.local.postgres import LocalPostgres
 from storage import admin
 from storage.migrate import API, BOARD, WRITER, migrate
@@ -230,6 +232,11 @@ class _Ingest:
             self._wait(self._process)
 
 
+def _quiet_port() -> int:
+    """One that nobody takes while our server is down: not a usual one, and none that the system gives to others."""
+    return next(port for port in iter(lambda: random.randrange(15_000, 30_000), 0) if is_free(port))
+
+
 class EmbeddedHost:
     """Everything on this machine, below one temporary directory. A context manager.
 
@@ -261,8 +268,8 @@ class EmbeddedHost:
             self.folder = Path(tempfile.mkdtemp(prefix="servitize-faults-log-"))
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             data = self._stack.enter_context(DataDirectory(root, service_account(environ)))
-            self.postgres = LocalPostgres(data, settings=self._settings, environ=environ)
-            self.server = LocalBroker(data, environ=environ)
+            self.postgres = LocalPostgres(data, port=_quiet_port(), settings=self._settings, environ=environ)
+            self.server = LocalBroker(data, port=_quiet_port(), environ=environ)
             self._stack.callback(self.postgres.stop)
             self.postgres.start()
             self._stack.callback(self.server.stop)
