@@ -275,9 +275,7 @@ class Reader:
                 fresh = [p for p in self._assigned if p not in self._host.partitions and p not in self.stopped]
                 if fresh:
                     await self._off_the_loop(self._host.acquire, fresh)
-                for partition in fresh:
-                    if partition in self._assigned:
-                        await self._start(partition)
+                await self._start(fresh)
         except (ServiceEndedError, asyncio.CancelledError):
             pass
         except Exception as error:
@@ -310,35 +308,40 @@ class Reader:
         try:
             self.app.consumer.pause_partitions({self._tp(partition)})
             await asyncio.sleep(_SETTLE_PAUSE)
-            await self._start(partition)
+            await self._start([partition])
         except Exception as error:
             log.warning("partition.not_sent_back", partition=partition, problem=str(error) or repr(error))
             self._loop_later(_RETAKE_SECONDS)
         finally:
             self._moving.discard(partition)
 
-    async def _start(self, partition: int) -> None:
-        """Read on where the database says, if the log has it."""
-        host, consumer, tp = self._host, self.app.consumer, self._tp(partition)
-        wanted, live = host.next_offset(partition), host.first_uncommitted(partition)
-        if wanted is None or live is None or partition not in self._assigned:
+    async def _start(self, partitions: Iterable[int]) -> None:
+        """Read on where the database says, of what the log has; the others stop."""
+        host, consumer = self._host, self.app.consumer
+        mine = [self._tp(p) for p in partitions if p in self._assigned and host.next_offset(p) is not None]
+        if not mine:
             return
-        first = (await consumer.earliest_offsets(tp))[tp]
-        end = (await consumer.highwaters(tp))[tp] or 0
-        self._lag.end[partition] = end
-        problem = _lost(wanted, live, first, end)
-        if problem is not None:
-            self._stop(partition, problem)
-            return
-        if (
-            first > wanted
-        ):  # what is missing is committed; only the newest state is a few records older than it could be
-            log.warning("partition.state_is_older", partition=partition, checkpoint=wanted, log_begins=first)
-            host.skip_replay_to(partition, first)
-            wanted = first
-        self.counts.sought += 1
-        await consumer.seek_wait({tp: wanted})
-        consumer.resume_partitions({tp})
+        first, end = await consumer.earliest_offsets(*mine), await consumer.highwaters(*mine)
+        starts: dict[TP, int] = {}
+        for tp in mine:
+            wanted, live = host.next_offset(tp.partition), host.first_uncommitted(tp.partition)
+            if wanted is None or live is None:
+                continue
+            self._lag.end[tp.partition] = end[tp] or 0
+            problem = _lost(wanted, live, first[tp], end[tp] or 0)
+            if problem is not None:
+                self._stop(tp.partition, problem)
+                continue
+            if first[tp] > wanted:
+                # what is missing is committed; only the state is that of a checkpoint a few records older
+                log.warning("partition.state_is_older", partition=tp.partition, next=wanted, log_begins=first[tp])
+                host.skip_replay_to(tp.partition, first[tp])
+                wanted = first[tp]
+            starts[tp] = wanted
+        self.counts.sought += len(starts)
+        if starts:
+            await consumer.seek_wait(starts)
+            consumer.resume_partitions(set(starts))
 
     def _stop(self, partition: int, problem: str) -> None:
         self.stopped[partition] = problem
