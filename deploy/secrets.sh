@@ -31,9 +31,9 @@ do
         keep "$name"
     fi
 done
-# Kafka's cluster id: 16 random bytes in the form Kafka wants.
+# Kafka's cluster id: 16 bytes in the form Kafka wants, the first of them fixed, so that it cannot begin with a dash.
 if [ ! -s kafka-cluster-id ]; then
-    openssl rand 16 | openssl base64 -A | tr '+/' '-_' | tr -d '=' >kafka-cluster-id.new
+    { printf '\001'; openssl rand 15; } | openssl base64 -A | tr '+/' '-_' | tr -d '=' >kafka-cluster-id.new
     keep kafka-cluster-id
 fi
 
