@@ -37,7 +37,7 @@ def serve(
     ``ready`` is called once it serves: recovered, and known to the broker, which from then on keeps what it cannot
     take. ``passing`` is called once a second, and at the end. Raises what :meth:`IngestService.start` raises.
     """
-    if told.told:
+    if told.hold().told:
         return True
     starting = _Starting(service)
     starting.start()

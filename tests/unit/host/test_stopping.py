@@ -249,7 +249,7 @@ def test_it_stops_before_it_starts() -> None:
 
 
 def test_a_signal_ends_the_wait() -> None:
-    with StopSignal() as told:
+    with StopSignal().hold() as told:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
         began = time.monotonic()
         assert told.wait(20)
@@ -259,7 +259,7 @@ def test_a_signal_ends_the_wait() -> None:
 
 def test_signals_at_any_moment_of_waiting_are_no_deadlock() -> None:
     """Thousands of them, while the main thread goes in and out of its wait as fast as it can."""
-    with StopSignal() as told:
+    with StopSignal().hold() as told:
         stop = threading.Event()
 
         def signals() -> None:
