@@ -7,21 +7,22 @@ them over; what devices spoil (refused values, gaps in their numbers) is put in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psycopg
 from psycopg_pool import ConnectionPool
 
 from core import quality
-from core.outcome import CommitUnit
+from core.condition import Change, Concern, ConditionTransition, Priority
+from core.outcome import CommitUnit, Outcome
 from core.registry import RegistrySnapshot
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
 from core.time import HOUR, MINUTE, SECOND
 from models.types import catalog, from_document, to_document
 from runtime.demo.plan import COMPRESSORS, INSTRUMENT_MODES, TRAINS, TYPES, PlannedFault, plan_segment
 from simulators.fleet import CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
-from storage import admin
+from storage import admin, board_logins
 from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.pipeline.processor import Processor
@@ -30,25 +31,34 @@ START = 1_770_008_400 * SECOND
 """2026-02-02T05:00:00Z: a fixed morning, so that every run has the same rows."""
 TENANT = "demo"
 OTHER = "elsewhere"
-_BLOCK = 5
-"""Frames in one record: about four thousand readings of the whole fleet."""
+HOURS = 17.0
+"""Long enough to learn in, to fail in and to be told of; ends in the evening, with the train in service."""
+_BLOCK = 12
+"""Frames in one record, per type about two thousand readings."""
 
 
 @dataclass(frozen=True)
 class DemoHistory:
-    """Ids of what :func:`fill` made; ``start`` and ``end`` of the time it made (µs)."""
+    """Ids of what :func:`install` made."""
 
     tenant: int
     other: int
     equipment: dict[str, int]
-    start: int
-    end: int
+    snapshot: RegistrySnapshot
 
 
-def fill(dsn: str, writer_dsn: str, *, hours: float = 30.0, period_s: int = 60, seed: int = 1) -> DemoHistory:
-    """Fill a migrated database (``dsn``: its owner); the first ten hours are without faults, while baselines are
-    learned."""
-    start, end = START, START + round(hours * HOUR)
+@dataclass(frozen=True)
+class Played:
+    """One record of the stream, what the core made of it, and at the end its state."""
+
+    record: StreamRecord
+    outcome: Outcome
+    state: bytes | None
+
+
+def install(dsn: str) -> DemoHistory:
+    """Types, tenants and machines in a migrated database (``dsn``: its owner). The demonstration's tenant runs the
+    platform; another one owns a machine of the same key."""
     with psycopg.connect(dsn) as connection:
         types = catalog()
         for type_ in types.values():
@@ -61,30 +71,65 @@ def fill(dsn: str, writer_dsn: str, *, hours: float = 30.0, period_s: int = 60, 
             for key, type_key in TYPES.items()
         }
         admin.create_equipment(connection, other, "K-101", types["compressor-train"])
+        board_logins.operates(connection, tenant, yes=True)
     with ConnectionPool(dsn, min_size=1, max_size=1) as pool:
-        snapshot = Registry(pool, from_document).load()
+        return DemoHistory(tenant, other, ids, Registry(pool, from_document).load())
+
+
+def play(history: DemoHistory, *, hours: float = HOURS, period_s: int = 120, seed: int = 1) -> list[Played]:
+    """What the machines of a history do. The first ten hours are without faults, while baselines are learned."""
+    start, end = START, START + round(hours * HOUR)
     faults = plan_segment(seed, 1, start, end, period_s, learned=False).faults
+    ids, snapshot = history.equipment, history.snapshot
     groups = [
         _Group(CompressorTrainFleet, COMPRESSORS, seed * 100 + 1, start, period_s, faults, ids, snapshot),
         _Group(MetroTrainFleet, TRAINS, seed * 100 + 51, start, period_s, faults, ids, snapshot),
     ]
     processor = Processor(snapshot)
+    played = [Played(record, processor.step(record), None) for record in _records(groups, end, history.tenant, ids)]
+    last = played[-1]
+    chatter = tuple(_chatter(ids["K-103"], last.record.ticks[0].at))
+    outcome = replace(last.outcome, transitions=(*last.outcome.transitions, *chatter))
+    return [*played[:-1], Played(last.record, outcome, processor.snapshot())]
+
+
+def store(dsn: str, writer_dsn: str, api_dsn: str, history: DemoHistory, played: Sequence[Played]) -> None:
+    """Into the database, as one stream; then two alarms are acknowledged."""
     writer = Writer(writer_dsn)
     try:
         position = writer.acquire("embedded")
-        offset = position.next_offset
-        for record in _records(groups, end, tenant, ids):
-            outcome = processor.step(record)
-            state = processor.snapshot() if record.ticks[0].at >= end else None
-            writer.commit([CommitUnit("embedded", position.epoch, offset, record, outcome, None, state)])
-            offset += 1
+        for offset, one in enumerate(played, position.next_offset):
+            writer.commit([CommitUnit("embedded", position.epoch, offset, one.record, one.outcome, None, one.state)])
     finally:
         writer.close()
+    with psycopg.connect(api_dsn) as connection:
+        connection.execute("SELECT set_config('servitize.tenant', %s, true)", (str(history.tenant),))
+        alarms = connection.execute("SELECT id FROM servitize.alarm WHERE active ORDER BY id LIMIT 2").fetchall()
+        for (alarm,) in alarms:
+            connection.execute("SELECT servitize.operate_alarm(%s, 'acknowledge', 'somebody')", (alarm,))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET ROLE servitize_owner")
         connection.execute("SELECT servitize.sequence_outbox()")
         connection.execute("ANALYZE")
-    return DemoHistory(tenant, other, ids, start, end)
+
+
+def _chatter(equipment: int, at: int) -> Iterator[ConditionTransition]:
+    """An alarm without deadband and delay, on noise."""
+    for n in range(4):
+        for change, delay in ((Change.RAISED, 0), (Change.CLEARED, 8)):
+            yield ConditionTransition(
+                equipment,
+                component="process",
+                condition="process/discharge_pulsation/high",
+                change=change,
+                at=at - MINUTE + (15 * n + delay) * SECOND,
+                priority=Priority.LOW,
+                concern=Concern.MACHINE,
+                title="discharge pulsation high",
+                point="process.discharge_pulsation",
+                value=0.21,
+                limit=0.2,
+            )
 
 
 class _Group:

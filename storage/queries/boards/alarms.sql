@@ -105,15 +105,19 @@ SELECT p.priority AS label, (100.0 * coalesce(t.n, 0) / nullif(sum(t.n) OVER (),
  ORDER BY p.rank;
 
 -- name: response(from_us, to_us)
--- How long an announced alarm waited for somebody, by priority, seconds; only those that were acknowledged.
-WITH answer AS (
-    SELECT j.alarm_id, j.at,
-           (SELECT x.at FROM servitize.alarm_journal x
-             WHERE x.alarm_id = j.alarm_id AND x.id < j.id AND x.announced ORDER BY x.id DESC LIMIT 1) AS told_at,
-           j.priority
-      FROM servitize.alarm_journal j
-     WHERE j.event = 'acknowledge'
-       AND j.recorded_at >= servitize.from_us(:from_us::bigint) AND j.recorded_at < servitize.from_us(:to_us::bigint))
-SELECT a.priority AS label, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.at - a.told_at))::float8 AS value
-  FROM answer a WHERE a.told_at IS NOT NULL
- GROUP BY a.priority ORDER BY servitize.priority_rank(a.priority);
+-- How long what was announced in this time waited for somebody, by priority, median in seconds of the clock; only what was acknowledged.
+WITH told AS MATERIALIZED (
+    SELECT j.id, j.alarm_id, j.priority, j.recorded_at FROM servitize.alarm_journal j
+     WHERE j.announced AND j.at >= servitize.from_us(:from_us::bigint) AND j.at < servitize.from_us(:to_us::bigint)),
+answered AS (
+    SELECT t.priority, extract(epoch FROM a.recorded_at - t.recorded_at) AS waited
+      FROM told t
+     CROSS JOIN LATERAL (
+           SELECT x.event, x.recorded_at FROM servitize.alarm_journal x
+            WHERE x.alarm_id = t.alarm_id AND x.id > t.id AND (x.announced OR x.event = 'acknowledge')
+            ORDER BY x.id LIMIT 1) a
+     WHERE a.event = 'acknowledge')
+SELECT a.priority AS label, percentile_cont(0.5) WITHIN GROUP (ORDER BY a.waited)::float8 AS value
+  FROM answered a
+ GROUP BY a.priority
+ ORDER BY servitize.priority_rank(a.priority);
