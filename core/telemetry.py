@@ -53,8 +53,8 @@ class TelemetryBatch:
             received_at,
         )
 
-    def take(self, rows: NDArray[Any]) -> TelemetryBatch:
-        """The readings at ``rows`` (indices or a mask)."""
+    def take(self, rows: NDArray[Any] | slice) -> TelemetryBatch:
+        """The readings at ``rows`` (indices, a mask or a slice)."""
         return TelemetryBatch(
             self.point_id[rows], self.ts[rows], self.value[rows], self.quality[rows], self.received_at
         )

@@ -63,6 +63,21 @@ def isoformat(ts: int) -> str:
     return to_datetime(ts).isoformat().replace("+00:00", "Z")
 
 
+def parse_instant(text: str) -> int:
+    """Microseconds of ISO 8601, a date alone being its midnight; UTC where no zone is given.
+
+    >>> parse_instant("1970-01-02") == DAY, parse_instant("1970-01-01T01:00:00+01:00")
+    (True, 0)
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidInputError(
+            f"{text!r} is no time", hint="write for example 2026-03-01 or 2026-03-01T06:00:00Z"
+        ) from None
+    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
 def parse_duration(text: str | float) -> int:
     """Microseconds of ``"90 s"``, ``"10 min"``, ``"1 h 30 min"``, ``"7 d"``; a bare number is seconds.
 
