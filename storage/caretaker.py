@@ -24,8 +24,9 @@ OUTBOX_KEPT: Final = 30 * DAY
 """How far back a reader's cursor may reach."""
 _ROLL_UP_EVERY: Final = 300.0
 """Seconds between rounds of the rollups; readers are exact meanwhile, and hours are made once they are over."""
-ROLL_UP_BATCH: Final = 200
-"""Hours of points in one transaction: at one reading a second that is 720,000 readings, a second's work."""
+ROLL_UP_BATCH: Final = (100, 5000)
+"""Least and most hours of points in one transaction; in between whatever takes about a second. At one reading a second
+an hour has 3,600 of them, of ten-minute values six."""
 _RETENTION_EVERY: Final = 6 * 3600.0
 
 
@@ -149,7 +150,13 @@ def roll_up(
     """
     queries = load("caretaker")
     queries.next_rollup_generation(connection)
-    done = 0
-    while not stop() and (some := int(queries.roll_up(connection, at_most=ROLL_UP_BATCH, everything=everything))):
+    least, most = ROLL_UP_BATCH
+    done, batch = 0, least
+    while not stop():
+        begin = time.monotonic()
+        some = int(queries.roll_up(connection, at_most=batch, everything=everything))
+        if not some:
+            break
         done += some
+        batch = min(most, batch * 2) if time.monotonic() - begin < 0.5 else max(least, batch * 2 // 3)
     return done
