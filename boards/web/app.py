@@ -41,6 +41,7 @@ def mount(app: FastAPI) -> None:
     board.add_exception_handler(ServitizeError, _refused)
     board.add_exception_handler(HTTPException, _not_there)
     _routes(board)
+    app.state.board = board
     app.mount(ROOT, board, name="board")
     app.add_route("/", _to_the_board, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_route(ROOT, _to_the_board, methods=["GET", "HEAD"], include_in_schema=False)

@@ -275,7 +275,7 @@ export class PanelView {
       this.#inner = new KINDS[this.panel.kind](this.body, this.panel, this.context);
     }
     this.section.classList.remove("noted");
-    this.#digest = digest;
+    this.section.dataset.shown = this.#digest = digest;
     this.#inner.show(drawn ? { ...answer, ...extra } : answer);
   }
 

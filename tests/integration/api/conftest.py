@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from fastapi import FastAPI
 
 from core.equipment import ComponentDef, EquipmentType, PointDef
 from core.time import MINUTE, SECOND, to_datetime
@@ -243,11 +244,11 @@ class Running:
 
 
 @contextmanager
-def serving(settings: ApiSettings) -> Iterator[Running]:
+def serving(settings: ApiSettings, mount: Callable[[FastAPI], None] | None = None) -> Iterator[Running]:
     """Serve on a free port of loopback until the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = make_server(settings, parse_type)
+        server = make_server(settings, parse_type, mount)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
