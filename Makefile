@@ -12,12 +12,13 @@ SECONDS ?=
 PYTEST_ARGS ?=
 FAULTS ?=
 BENCH ?=
+CLUSTER ?=
 
 # Same versions on every platform and Python; no address in a lock, so any index serves it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench faults fuzz clean
+.PHONY: help venv demo test lint format proto lock bench faults fuzz cluster conformance clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -28,6 +29,9 @@ venv: .venv/READY ## make .venv with everything a developer needs
 
 demo: .venv/RUNTIME ## run the whole system with a simulated fleet (SECONDS=90 ends by itself and checks the alarms)
 	@$(BIN)/servitize demo $(if $(SECONDS),--seconds $(SECONDS))
+
+cluster: .venv/RUNTIME ## run the whole system over Kafka on this machine (CLUSTER="--demo --seconds 120 --home DIR")
+	@$(BIN)/servitize cluster up $(CLUSTER)
 
 test: .venv/READY ## check import order, style and types, then run all tests, quick to slow (PYTEST_ARGS="-k name")
 	@$(MAKE) --no-print-directory lint
@@ -64,6 +68,9 @@ faults: .venv/READY ## kill processes and take services away, and count what is 
 fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes, counted to the last value
 	@SERVITIZE_FUZZ=100000 $(BIN)/python -m pytest tests/unit/sparkplug/test_fuzz.py \
 		tests/integration/ingest/test_fuzz.py -q $(PYTEST_ARGS)
+
+conformance: .venv/READY ## both hosts on thirty minutes of the demonstration's fleet, SKAB and the Azure set: same rows
+	@SERVITIZE_CONFORMANCE=1 $(BIN)/python -m pytest tests/integration/cluster/test_conformance.py -q $(PYTEST_ARGS)
 
 clean: ## remove .venv and caches; never data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

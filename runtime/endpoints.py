@@ -37,12 +37,13 @@ class ApiEndpoint:
 class Endpoints:
     """``databases``: connection string by role (``owner``, ``servitize_writer``, ``servitize_api``). ``broker``: as
     ingest and our own publishers enter it; ``control``: as who may change its accounts, where the broker is somebody
-    else's and lets us."""
+    else's and lets us. ``kafka``: ``host:port[,…]``, where records go over it."""
 
     databases: dict[str, str] = field(default_factory=dict)
     broker: BrokerEndpoint | None = None
     control: BrokerEndpoint | None = None
     api: ApiEndpoint | None = None
+    kafka: str | None = None
 
     def write(self, data: DataDirectory) -> Path:
         """Into the data directory, replacing what was there as a whole."""
@@ -63,4 +64,5 @@ def read_endpoints(data: DataDirectory) -> Endpoints:
         broker=BrokerEndpoint(**broker) if broker else None,
         control=BrokerEndpoint(**control) if control else None,
         api=ApiEndpoint(**api) if api else None,
+        kafka=document.get("kafka"),
     )

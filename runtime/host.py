@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ServitizeError, UnavailableError
 from runtime.console import say
@@ -20,6 +20,9 @@ from runtime.local.paths import DataDirectory
 from runtime.settings import Settings
 from runtime.status import PartStatus, Snapshot
 from runtime.steps import StepDone
+
+if TYPE_CHECKING:
+    from runtime.supervisor import Supervisor
 
 STOP_SECONDS = 150.0
 """How long `down` waits: ingest may take a minute to commit, the broker and the database one each to write."""
@@ -43,8 +46,9 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def run_up(data: DataDirectory, settings: Settings) -> None:
-    """``servitize up``: everything on, a compact live status, everything off when asked to stop."""
+def run_up(data: DataDirectory, settings: Settings, make: Callable[..., Supervisor] | None = None) -> None:
+    """``servitize up``: everything on, a compact live status, everything off when asked to stop. ``make``: another kind
+    of supervisor."""
     from runtime.bootstrap import FIRST_TENANT, WRITER, status_file
     from runtime.monitor import Monitor
     from runtime.supervisor import Supervisor
@@ -52,7 +56,7 @@ def run_up(data: DataDirectory, settings: Settings) -> None:
 
     news = News()
     with stop_requests() as stop:
-        supervisor = Supervisor(settings, data, report=print_step, news=news.add)
+        supervisor = (make or Supervisor)(settings, data, report=print_step, news=news.add)
         with supervisor:
             say(f"ready in {supervisor.steps.elapsed:.1f} s; data in {data.root}")
             _where_next(

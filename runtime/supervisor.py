@@ -231,7 +231,7 @@ class Supervisor:
         """Start a process of ours and watch it from now on."""
         directory = self.data.directory("run")
         command = [sys.executable, "-m", f"{PROCESS_MODULE}.{spec.module}", str(self.data.root), *spec.arguments]
-        end_leftovers(directory, "python", marker=f"{PROCESS_MODULE}.{spec.module}")
+        end_leftovers(directory, "python", marker="\0".join([*command[2:], ""]))
         child = ChildProcess(
             spec.name,
             command,

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 _BUFFER: Final = 128
 """Records that Faust keeps between fetching and the agent: more would only be memory, up to 8 MB each."""
+_AT_ONCE: Final = 16
 _STOP_SECONDS: Final = 10.0
 """For leaving the group; with Kafka away nobody is there to hear it."""
 _FULL_PAUSE: Final = 0.01
@@ -124,6 +125,7 @@ class Reader:
     """
 
     def __init__(self, kafka: KafkaSettings, group: GroupSettings) -> None:
+        self._host: PartitionHost
         self._kafka = kafka
         self._group = group
         self._topic_name = kafka.topic(TELEMETRY)
@@ -143,8 +145,8 @@ class Reader:
 
     async def run(self, host: PartitionHost) -> None:
         """Until :meth:`end` is called or the app fails; the host is the caller's to start and stop."""
-        self._loop = asyncio.get_running_loop()
         self._host = host
+        self._loop = asyncio.get_running_loop()
         self.app = app = self._make_app()
         reporter = asyncio.create_task(self._report())
         ended = asyncio.create_task(self._ended.wait())
@@ -272,15 +274,18 @@ class Reader:
                     await self._off_the_loop(self._host.release, gone)
                     for partition in gone:
                         self.stopped.pop(partition, None)
-                fresh = [p for p in self._assigned if p not in self._host.partitions and p not in self.stopped]
-                if fresh:
+                # a few at a time: while they are restored the group may give them to somebody else
+                while fresh := self._missing()[:_AT_ONCE]:
                     await self._off_the_loop(self._host.acquire, fresh)
-                await self._start(fresh)
+                    await self._start(fresh)
         except (ServiceEndedError, asyncio.CancelledError):
             pass
         except Exception as error:
             log.exception("assignment.failed", problem=str(error))
             self._loop_later(_RETAKE_SECONDS)
+
+    def _missing(self) -> list[int]:
+        return sorted(self._assigned - set(self._host.partitions) - self.stopped.keys())
 
     def _loop_later(self, seconds: float) -> None:
         async def later() -> None:
@@ -372,7 +377,7 @@ class Reader:
 
     def lag(self) -> dict[int, int]:
         """By partition held, the records in the log that are in no table yet."""
-        committed = dict(self._host.committed)
+        committed = dict(self._host.committed) if self.running else {}
         return {p: max(0, self._lag.end.get(p, at) - at) for p, at in committed.items()}
 
     async def _report(self) -> None:

@@ -30,6 +30,7 @@ from storage.writer import Writer
 from stream_processors.commits import ServiceEndedError
 from stream_processors.faust_app import GroupSettings, Reader
 from stream_processors.kafka.host import PartitionHost
+from stream_processors.kafka.outbox import OutboxPublisher
 from stream_processors.kafka.topics import TELEMETRY, KafkaSettings, ensure_topics
 from stream_processors.pipeline.processor import Processor
 
@@ -71,6 +72,8 @@ def load_config(path: Path | str) -> WorkerConfig:
 def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | None = None) -> int:
     """Run until ``told`` (0, or 1 where something has to be done again) or a failure (1). ``ready`` is called once the
     group has given it its partitions and they are held."""
+    if told.hold().told:
+        return STOPPED
     pool = ConnectionPool(
         config.database,
         min_size=1,
@@ -112,6 +115,7 @@ class _Worker:
         self._host = host
         self._ready = ready
         self._told = False
+        self._outbox = OutboxPublisher(config.database, config.kafka, config.group.name)
 
     def watch(self, told: StopSignal) -> None:
         """In a thread: the loop may be busy for a while."""
@@ -135,6 +139,7 @@ class _Worker:
         if not await self._kafka_is_there():
             return STOPPED
         await asyncio.get_running_loop().run_in_executor(None, host.start)
+        self._outbox.start()
         failure: BaseException | None = None
         try:
             await self._reader.run(host)
@@ -142,6 +147,7 @@ class _Worker:
             failure = error
             log.error("worker.failed", problem=str(error) or repr(error))
         finally:
+            self._outbox.stop()
             kept = await asyncio.get_running_loop().run_in_executor(None, host.stop, config.stop_timeout)
             self._write_status()
         if failure is not None or host.failure is not None:
@@ -182,6 +188,7 @@ class _Worker:
             "sought": reader.counts.sought,
             "rebalances": reader.counts.rebalances,
             "put_aside": reader.counts.put_aside,
+            "published": self._outbox.published,
         }
 
     def _write_status(self) -> None:

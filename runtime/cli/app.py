@@ -9,6 +9,7 @@ from runtime.cli import (
     backup,
     boards,
     broker,
+    cluster,
     deadletter,
     demo,
     device,
@@ -42,6 +43,7 @@ app.command()(instance.status)
 app.command()(instance.doctor)
 app.add_typer(device.app, name="device")
 app.add_typer(broker.app, name="broker")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(registry.equipment, name="equipment")
 app.add_typer(registry.tenant, name="tenant")
 app.add_typer(keys.app, name="key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -50,7 +51,13 @@ class _Tenant:
 
 
 def run_demo(
-    data: DataDirectory, settings: Settings, *, seconds: float | None, speed: float | None, seed: int | None
+    data: DataDirectory,
+    settings: Settings,
+    *,
+    seconds: float | None,
+    speed: float | None,
+    seed: int | None,
+    make: Callable[..., Supervisor] = Supervisor,
 ) -> bool:
     """Start everything, let the fleet run (until asked to stop, or for ``seconds``), stop everything in order, and
     judge.
@@ -63,7 +70,7 @@ def run_demo(
         data.acquire()
         files = DemoFiles(data)
         seed = _settle_seed(files, seed)
-        supervisor = Supervisor(
+        supervisor = make(
             settings, data, report=print_step, news=news.add, command="demo",
             prepare=lambda endpoints: made.append(_prepare_tenant(data, endpoints)),
         )  # fmt: skip

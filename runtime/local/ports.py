@@ -6,7 +6,7 @@ import socket
 
 from runtime.local.paths import DataDirectory
 
-USUAL_PORTS = {"mqtt": 1883, "mqtt5": 1884, "mqtts": 8883, "api": 8080, "postgres": 5442}
+USUAL_PORTS = {"mqtt": 1883, "mqtt5": 1884, "mqtts": 8883, "api": 8080, "postgres": 5442, "kafka": 9092}
 """Asked for first. 5442, not 5432, so that a PostgreSQL installed on the machine keeps its own."""
 
 

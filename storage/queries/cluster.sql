@@ -27,3 +27,13 @@ SELECT o.seq, o.kind, t.slug, e.key, o.payload, servitize.to_us(o.created_at)
   JOIN servitize.tenant t ON t.id = o.tenant_id
   LEFT JOIN servitize.equipment e ON e.id = o.equipment_id
  WHERE o.seq > :after ORDER BY o.seq LIMIT :max_rows;
+
+-- name: lead_outbox()$
+-- One publisher at a time; the lock goes with the connection of whoever holds it.
+SELECT pg_try_advisory_lock(hashtext('servitize.publish_outbox'));
+
+-- name: open_publication(stream)!
+INSERT INTO servitize.stream_position (stream) VALUES (:stream) ON CONFLICT (stream) DO NOTHING;
+
+-- name: published(stream, seq)!
+UPDATE servitize.stream_position SET next_offset = :seq WHERE stream = :stream AND next_offset < :seq;

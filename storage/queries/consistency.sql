@@ -11,15 +11,16 @@ SELECT (SELECT count(*) FROM servitize.reading),
        (SELECT count(*) FROM servitize.alarm_journal WHERE event IN ('raised', 'cleared', 'suppressed', 'unsuppressed'));
 
 -- name: broken_streams()
--- Streams whose snapshot and journal do not reach to the position without a gap.
+-- Streams whose snapshot and journal do not reach to the position without a gap. A cluster's have their journal in Kafka.
 SELECT p.stream, p.next_offset, s."offset", j.first, j.last, j.records
   FROM servitize.stream_position p
   LEFT JOIN servitize.stream_snapshot s ON s.stream = p.stream
   LEFT JOIN LATERAL (
        SELECT min(x."offset") AS first, max(x."offset") AS last, count(*) AS records
          FROM servitize.stream_journal x WHERE x.stream = p.stream) j ON true
- WHERE j.records <> p.next_offset - 1 - coalesce(s."offset", -1)
-    OR (j.records > 0 AND (j.first <> coalesce(s."offset", -1) + 1 OR j.last <> p.next_offset - 1));
+ WHERE p.stream !~ '^(telemetry-[0-9]+|outbox)$' AND (
+       j.records <> p.next_offset - 1 - coalesce(s."offset", -1)
+    OR (j.records > 0 AND (j.first <> coalesce(s."offset", -1) + 1 OR j.last <> p.next_offset - 1)));
 
 -- name: broken_alarms()
 -- Alarms that are not where the last line of their journal left them.
