@@ -228,7 +228,7 @@ def _foreign(store: Store, columns: Sequence[str]) -> str:
     return f"x.tenant_id = {store.bolt}" if "tenant_id" in columns else "true"
 
 
-PLANS = (
+PLANS: tuple[dict[str, str], ...] = (
     {},
     {"enable_indexscan": "off", "enable_indexonlyscan": "off", "enable_bitmapscan": "off"},
     {"enable_seqscan": "off", "enable_nestloop": "off", "enable_hashjoin": "off"},
