@@ -17,7 +17,6 @@ from core.time import parse_duration
 Connection = psycopg.Connection[Any]
 WIDE = 1600
 """Pixels of a board on an ordinary screen."""
-_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +31,22 @@ class Finding:
     error: str = ""
 
 
-def check(connection: Connection, boards: Mapping[str, Board] = BOARDS) -> Iterator[Finding]:
-    """Each panel of ``boards`` with the default of every variable. The connection sees one tenant."""
+def check(connection: Connection, boards: Mapping[str, Board] = BOARDS, *, tries: int = 3) -> Iterator[Finding]:
+    """Each panel of ``boards`` with the default of every variable, asked ``tries`` times. The connection sees one
+    tenant."""
     now = int(fetch_now(connection, NOW, {}).rows[0][0])
     for board in boards.values():
         span = Range(now - parse_duration(board.window), now, WIDE)
         chosen: dict[str, Value] = {}
         for variable in board.variables:
-            found, finding = run(connection, board, f"variable {variable.key}", variable, chosen, span)
+            found, finding = run(connection, board, f"variable {variable.key}", variable, chosen, span, tries)
             yield finding
             chosen[variable.key] = found.rows[0][0] if found and found.rows else None
         for panel in board.panels:
             drawn_on = Range(span.from_us, span.to_us, round(WIDE * panel.width / GRID))
-            yield run(connection, board, panel.key, panel, chosen, drawn_on)[1]
+            yield run(connection, board, panel.key, panel, chosen, drawn_on, tries)[1]
         for annotation in board.annotations:
-            yield run(connection, board, f"annotation {annotation.key}", annotation, chosen, span)[1]
+            yield run(connection, board, f"annotation {annotation.key}", annotation, chosen, span, tries)[1]
 
 
 def run(
@@ -56,12 +56,13 @@ def run(
     asked: Panel | Variable | Annotation,
     chosen: Mapping[str, Value],
     span: Range,
+    tries: int,
 ) -> tuple[Result | None, Finding]:
-    """Ask up to three times and keep the quickest: what is looked for is the query's price, not the machine's mood."""
+    """Ask ``tries`` times and keep the quickest: what is looked for is the query's price, not the machine's mood."""
     best = float("inf")
     result: Result | None = None
     try:
-        for _ in range(_TRIES):
+        for _ in range(tries):
             bound = bind(asked, chosen, span)
             begun = time.perf_counter()
             with connection.transaction():

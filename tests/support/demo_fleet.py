@@ -202,7 +202,8 @@ def _records(groups: Sequence[_Group], end: int, tenant: int, ids: dict[str, int
                 counts |= {"ingest.events": len(events), "ingest.sequence_gaps": 1, "ingest.sequence_missing": 3}
             yield StreamRecord(
                 batch,
-                ticks=(Tick(tenant, at),),
+                # time passes when every machine of the block has spoken, or the later ones would be silent meanwhile
+                ticks=(Tick(tenant, at),) if last else (),
                 events=events if last else (),
                 dead_letters=letters if last else (),
                 counts=counts,

@@ -45,7 +45,7 @@ def test_kinds_have_what_they_are_drawn_of(board: Board, panel: Panel) -> None:
     if panel.kind in (Kind.GRID, Kind.MATRIX):
         assert panel.zones is not None
     assert 1 <= panel.width <= GRID
-    assert panel.unit_of == "" or board.variable(panel.unit_of)
+    assert not panel.unit_of or board.variable(panel.unit_of).key == panel.unit_of
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
