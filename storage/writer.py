@@ -59,6 +59,13 @@ def _monotonic() -> int:
     return time.monotonic_ns() // 1000
 
 
+def _together(connection: psycopg.Connection[Any]) -> contextlib.AbstractContextManager[object]:
+    """Statements whose answers nobody waits for go out at once, and so does the commit behind them: each answer waited
+    for is a way to the server and back, and a turn at the interpreter's lock. The first error is raised in the end, and
+    what stood behind it did not happen."""
+    return connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext()
+
+
 @dataclass(slots=True)
 class _Held:
     epoch: int
@@ -227,15 +234,16 @@ class Writer:
         touched = self._note(connection, rows)
         counts = self._count(units, stored, equal + known_equal, unequal + known_unequal)
         self._effects(connection, units, counts)
-        # of a transaction for several streams the counters go with the first: only their sums mean anything
-        self._queries.count(connection, stream=units[0].stream, **effects.count_parameters(counts))
-        for stream in dict.fromkeys(unit.stream for unit in units):
-            self._journal(connection, stream, [unit for unit in units if unit.stream == stream])
         now = self._clock()
         due = self._latest.due(now)
-        if due is not None:
-            self._queries.flush_latest(connection, **array_parameters(due))
-        connection.commit()
+        with _together(connection):
+            # of a transaction for several streams the counters go with the first: only their sums mean anything
+            self._queries.count(connection, stream=units[0].stream, **effects.count_parameters(counts))
+            for stream in dict.fromkeys(unit.stream for unit in units):
+                self._journal(connection, stream, [unit for unit in units if unit.stream == stream])
+            if due is not None:
+                self._queries.flush_latest(connection, **array_parameters(due))
+            connection.commit()
         for unit in units:
             self._held[unit.stream].next = unit.end
         if due is not None:

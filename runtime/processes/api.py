@@ -10,6 +10,7 @@ from runtime.bootstrap import API, DEVICE_MASTER, parse_type
 from runtime.endpoints import read_endpoints
 from runtime.local.paths import DataDirectory, given_secrets
 from runtime.processes.logs import log_as_lines
+from runtime.processes.memory import settle
 from services.api.server import make_server
 from services.api.settings import ApiSettings
 
@@ -29,7 +30,9 @@ def main() -> int:
         metrics_token=data.given_secret("metrics-token"),
         device_master=data.secret(DEVICE_MASTER) if data.given is None else data.given_secret(DEVICE_MASTER),
     )
-    make_server(settings, parse_type, mount).run()
+    server = make_server(settings, parse_type, mount)
+    settle()
+    server.run()
     return 0
 
 

@@ -32,6 +32,7 @@ def _run(told: StopSignal) -> int:
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
+    from runtime.processes.memory import settle
     from runtime.settings import SPARKPLUG_HOST_ID
     from storage.caretaker import Caretaker
     from stream_processors.embedded_main import EmbeddedConfig, run
@@ -59,10 +60,14 @@ def _run(told: StopSignal) -> int:
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
         sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     )
+    def serves() -> None:
+        settle()
+        (data.root / "run" / "ingest.ready").touch()
+
     caretaker = Caretaker(dsn, _now)
     caretaker.start()
     try:
-        code = run(config, told, ready=(data.root / "run" / "ingest.ready").touch)
+        code = run(config, told, ready=serves)
     finally:
         caretaker.stop(_CARETAKER_SECONDS)
     structlog.get_logger(__name__).info("ingest.stopped", code=code)

@@ -123,7 +123,7 @@ def test_a_device_is_added_once(running: Servitize, device: dict[str, Any]) -> N
 def test_what_is_missing_and_what_was_refused_stands_with_the_device(
     running: Servitize, device: dict[str, Any]
 ) -> None:
-    publish(device, [{**frame(7002.0), "seq": 1}, {**frame(7003.0), "seq": 6}, {"values": {"no.such.point": "x"}}])
+    publish(device, [{**frame(7002.0), "seq": 1}, {**frame(7003.0), "seq": 6}, {"values": {"train.speed": None}}])
 
     def tally() -> dict[str, int]:
         shown = running.json("device", "show", "press-7")

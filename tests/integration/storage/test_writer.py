@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from core.condition import Change, HealthAssessment, HealthReason, StateChange
-from core.errors import ConflictError, FencedError, NotFoundError, UnavailableError
+from core.errors import ConflictError, FencedError, NotFoundError, ServitizeError, UnavailableError
 from core.quality import BAD, GOOD, LATE, UNCERTAIN
 from core.telemetry import DeadLetter, EventRecord
 from core.time import DAY, SECOND
@@ -211,6 +211,24 @@ def test_dead_letters_are_kept_once_and_counted_and_their_payload_stays(store: S
         c.commit(dead_letters=[letter, DeadLetter("x", payload, "not-json", "", T0 + DAY)])
     rows = store.all("SELECT payload, count, readings, tenant_id FROM servitize.dead_letter ORDER BY id")
     assert rows == [(payload, 3, 9, store.acme), (payload, 1, 1, None)]
+
+
+def test_what_goes_wrong_behind_the_readings_is_said_and_leaves_nothing(store: Store) -> None:
+    """Counters, journal and latest values go out together with the commit; their errors are their own."""
+    constraint = "ALTER TABLE servitize.conservation %s CONSTRAINT no_poison"
+    with psycopg.connect(store.dsn) as connection:
+        connection.execute((constraint % "ADD" + " CHECK (name <> 'poison')").encode())
+    with Committer(store) as c:
+        c.commit([(store.points[0], T0, 1.0, GOOD)])
+        poison = c.unit([(store.points[0], T0 + SECOND, 2.0, GOOD)], counts={"poison": 1})
+        with pytest.raises(ServitizeError, match="no_poison"):
+            c.writer.commit([poison])
+        assert len(store.readings()) == 1
+        with psycopg.connect(store.dsn) as connection:
+            connection.execute((constraint % "DROP").encode())
+        c.writer.commit([poison])
+    assert len(store.readings()) == 2
+    assert store.one("SELECT count FROM servitize.conservation WHERE name = 'poison'") == 1
 
 
 def test_gaps_and_refusals_are_tallied_per_equipment_and_a_gap_told_twice_counts_once(store: Store) -> None:
