@@ -27,7 +27,7 @@ interface SqlQuery {
 // Options may leave out what has a default.
 type Deep<T> = T extends readonly (infer Item)[] ? Deep<Item>[] : T extends object ? { [Key in keyof T]?: Deep<T[Key]> } : T;
 type Of<Options, Custom = {}> = Json<
-  Omit<Panel<Deep<Options>, Deep<Custom>>, 'type' | 'targets'> & { targets: SqlQuery[] }
+  Omit<Panel<Deep<Options>, Deep<Custom>>, 'type' | 'targets' | 'options'> & { targets: SqlQuery[]; options?: Deep<Options> }
 >;
 
 export type Board = Json<Omit<Dashboard, 'annotations'>> & { annotations?: { list?: Json<AnnotationQuery<SqlQuery>>[] } };
