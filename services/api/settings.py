@@ -51,8 +51,8 @@ class ApiSettings:
     device_limits: IngestLimits = field(default_factory=IngestLimits)
     """What ingest holds devices to; shown beside what it refused. Whoever gives ingest others gives them here too."""
     device_master: str | None = field(default=None, repr=False)
-    """Secret of the installation that devices' passwords are derived from, shared with whoever holds the broker; without
-    it this API makes no devices."""
+    """Secret of the installation that devices' passwords are derived from, shared with whoever holds the broker;
+    without it this API makes no devices."""
     grace: float = 5.0
     """Seconds that requests in flight get at shutdown."""
     metrics_token: str | None = None

@@ -178,7 +178,7 @@ async def list_devices(session: Managing, paging: Pages) -> Page[Device]:
 async def register_device(request: Request, response: Response, session: Managing, body: RegisterDevice) -> NewDevice:
     """An account at the broker for an equipment, a gateway or a Sparkplug edge node.
 
-    The password is in this answer and nowhere else. The broker knows it within a second: `pending` of the device says when.
+    The password is in this answer and nowhere else. The broker knows it within a second: `pending` says when.
     """
     found = await maybe_equipment_id(session.db, body.equipment)
     made = await service.register_device(session.db, body, found, session.app.settings.device_master)

@@ -268,9 +268,7 @@ def serving(settings: ApiSettings, mount: Callable[[FastAPI], None] | None = Non
 @pytest.fixture(scope="module")
 def api(world: World) -> Iterator[Running]:
     """One API for the tests of a module."""
-    with serving(
-        ApiSettings(world.api_dsn, heartbeat=1.0, shelf_interval=0.1, device_master=DEVICE_MASTER)
-    ) as running:
+    with serving(ApiSettings(world.api_dsn, heartbeat=1.0, shelf_interval=0.1, device_master=DEVICE_MASTER)) as running:
         yield running
 
 
