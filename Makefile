@@ -18,7 +18,7 @@ CLUSTER ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench faults fuzz cluster conformance clean
+.PHONY: help venv demo test lint format proto lock bench faults fuzz cluster conformance charts clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -71,6 +71,9 @@ fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes,
 
 conformance: .venv/READY ## both hosts on thirty minutes of the demonstration's fleet, SKAB and the Azure set: same rows
 	@SERVITIZE_CONFORMANCE=1 $(BIN)/python -m pytest tests/integration/cluster/test_conformance.py -q $(PYTEST_ARGS)
+
+charts: .venv/READY ## build what tests need to render the Helm chart and read the compose file (Go; minutes, once)
+	@$(BIN)/python -m tests.support.charts
 
 clean: ## remove .venv and caches; never data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -321,7 +321,8 @@ class MqttSession:
                 return
             stopping = self._stopping  # before the acknowledgements: what became durable before the stop still goes out
             self._acknowledge()
-            if frozenset(self._filters) != self._subscribed:
+            # without a filter (a share that has no tenant yet) there is nothing to wait for either
+            if frozenset(self._filters) != self._subscribed or not (self._confirmed or self._unconfirmed):
                 self._update_subscriptions()
             if self._confirmed and not self._note_said:
                 self._say_status()

@@ -60,7 +60,10 @@ def database(data: DataDirectory, kind: str, environ: Mapping[str, str]) -> str:
             f"{kind} logs in to the database as {login}, and SERVITIZE_DATABASE_URL says {given}",
             hint=f"write postgresql://{login}@HOST:5432/servitize; `servitize migrate` gives it its password",
         )
-    return with_password(data, url)
+    complete = with_password(data, url)
+    if "password" not in conninfo_to_dict(complete):
+        _refuse_without(data, f"database-{login}")
+    return complete
 
 
 def broker(data: DataDirectory, environ: Mapping[str, str]) -> BrokerEndpoint:
@@ -68,7 +71,15 @@ def broker(data: DataDirectory, environ: Mapping[str, str]) -> BrokerEndpoint:
     needed(environ, external.URL, "mqtts://servitize-service@mosquitto:8883")
     found = external.service_endpoint(data, environ)
     assert found is not None
+    if found.username and not found.password and not found.certificate:
+        _refuse_without(data, found.username)
     return found
+
+
+def _refuse_without(data: DataDirectory, name: str) -> None:
+    if data.given is not None:
+        data.secret(name)  # says which is missing, and where
+    raise InvalidInputError(f"there is no secret {name!r}", hint="SERVITIZE_SECRETS names the directory of secrets")
 
 
 def endpoints(data: DataDirectory, kind: str, environ: Mapping[str, str] = os.environ) -> Endpoints:

@@ -5,4 +5,3 @@
 CREATE ROLE servitize LOGIN CREATEROLE PASSWORD :'password';
 -- template0: without what the image put into template1; the extension is made by the first migration, and so is the owner's.
 CREATE DATABASE servitize OWNER servitize TEMPLATE template0 ENCODING 'UTF8';
-REVOKE CONNECT ON DATABASE servitize FROM PUBLIC;
