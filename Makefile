@@ -65,6 +65,9 @@ bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--secon
 faults: .venv/READY ## kill processes and take services away, and count what is lost (FAULTS="--only kills --scale 0.1")
 	@$(BIN)/python -m tests.faults.run $(FAULTS)
 
+faultscluster: .venv/READY ## the same for a cluster: kills in pairs, rebalances, Kafka away, restarts in turn (FAULTS="--scale 0.1")
+	@$(BIN)/python -m tests.faults.cluster_run $(FAULTS)
+
 fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes, counted to the last value
 	@SERVITIZE_FUZZ=100000 $(BIN)/python -m pytest tests/unit/sparkplug/test_fuzz.py \
 		tests/integration/ingest/test_fuzz.py -q $(PYTEST_ARGS)

@@ -96,7 +96,9 @@ class Watch:
             try:
                 with psycopg.connect(self._dsn(), autocommit=True, connect_timeout=2) as connection:
                     while not self._stop.wait(0.02):
-                        row = connection.execute("SELECT next_offset FROM servitize.stream_position").fetchone()
+                        row = connection.execute(
+                            "SELECT sum(next_offset) FROM servitize.stream_position WHERE stream <> 'outbox'"
+                        ).fetchone()
                         if row is not None and row[0] != known:
                             known = row[0]
                             self._moved.append(time.monotonic())

@@ -43,6 +43,8 @@ class Cluster:
     options: dict[str, Any] = field(default_factory=dict)
     """More of the workers' configuration than where things are."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    writer: str = ""
+    """Login of ingests and workers, where it is not the plain one (over a proxy)."""
 
     # --- processes ----------------------------------------------------------------------------------------------
 
@@ -51,7 +53,7 @@ class Cluster:
         kind, _, number = name.rpartition("-")
         config = self.folder / f"{name}.json"
         told: dict[str, Any] = {
-            "database": make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER]),
+            "database": self.writer or make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER]),
             "kafka": asdict(self.kafka),
             "status_file": str(self.folder / f"{name}.status"),
         }

@@ -56,7 +56,7 @@ TABLES = {
     " FROM servitize.dead_letter",
     "conservation": (
         "SELECT name, sum(count)::bigint FROM servitize.conservation"
-        " WHERE name LIKE 'ingest.%' OR name LIKE 'storage.%' OR name IN ('core.readings_in', 'core.late', 'core.bad',"
+        " WHERE (name LIKE 'ingest.%' AND name <> 'ingest.own') OR name LIKE 'storage.%' OR name IN ('core.readings_in', 'core.late', 'core.bad',"
         " 'core.derived', 'core.transitions') GROUP BY name"
     ),
     "outbox": (

@@ -21,7 +21,7 @@ from workbench.replay.recordings import load_profile, read
 pytestmark = [pytest.mark.kafka, pytest.mark.integration, pytest.mark.slow]
 
 FULL = bool(os.environ.get("SERVITIZE_CONFORMANCE"))
-MINUTES = 30.0 if FULL else 3.0
+MINUTES = 30.0 if FULL else 2.0
 full_only = pytest.mark.skipif(not FULL, reason="the long form: make conformance")
 
 
@@ -30,12 +30,12 @@ def both(cluster: Cluster, fresh_database: Any, cluster_template: str, broker: L
     return Both(cluster, fresh_database(template=cluster_template).dsn)
 
 
-@pytest.mark.timeout(3600 if FULL else 600)
+@pytest.mark.timeout(3600 if FULL else 1200)
 def test_the_demonstration_is_the_same_on_both(both: Both) -> None:
     both.register(install_demo)
     with both.running("worker-0", "worker-1"):
         sent = both.publish(demo(MINUTES))
-        both.settle(sent, 3000 if FULL else 300)
+        both.settle(sent, 3000 if FULL else 600)
     assert differences(*both.databases) == []
     found = sizes(both.embedded)
     assert found["condition_transition"] >= 3, found
