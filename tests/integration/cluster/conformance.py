@@ -56,8 +56,8 @@ TABLES = {
     " FROM servitize.dead_letter",
     "conservation": (
         "SELECT name, sum(count)::bigint FROM servitize.conservation"
-        " WHERE (name LIKE 'ingest.%' AND name <> 'ingest.own') OR name LIKE 'storage.%' OR name IN ('core.readings_in', 'core.late', 'core.bad',"
-        " 'core.derived', 'core.transitions') GROUP BY name"
+        " WHERE (name LIKE 'ingest.%' AND name <> 'ingest.own') OR name LIKE 'storage.%'"
+        " OR name IN ('core.readings_in', 'core.late', 'core.bad', 'core.derived', 'core.transitions') GROUP BY name"
     ),
     "outbox": (
         "SELECT tenant_id, equipment_id, kind, payload->>'condition', payload->>'event', payload->>'to_state', count(*)"

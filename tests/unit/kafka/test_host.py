@@ -177,7 +177,7 @@ def test_another_worker_goes_on_exactly(table: Table, start: Callable[..., Worke
     first = start()
     for offset, value in enumerate((5, 25, 25)):
         first.give(offset, readings(offset, value))
-        until(lambda: table.next.get(NAME) == offset + 1)
+        until(lambda stored=offset + 1: table.next.get(NAME) == stored)
     second = start()
     assert second.host.next_offset(MINE) == 1  # the first took a checkpoint with its first record
     assert second.host.first_uncommitted(MINE) == 3
