@@ -22,8 +22,8 @@ from runtime.endpoints import Endpoints
 from storage import admin, board_logins
 from storage.queries import load
 
-PASSWORD = "SERVITIZE_BOARD_PASSWORD"  # noqa: S105 - the name of a variable
 TOKEN = "GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
+_SHORTEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Order:
 
     tenant: str
     url: str
-    token: str
+    access: str | tuple[str, str]
     database: str
     ssl_mode: str
     rotate: bool
@@ -46,17 +46,33 @@ class Order:
     language: str
 
 
-def token(file: Path | None) -> str:
-    """From the file, else from the environment; never from the command line, where every user sees it."""
-    found = file.read_text(encoding="utf-8").strip() if file is not None else os.environ.get(TOKEN, "")
+def grafana_access(token_file: Path | None, user: str | None, password_file: Path | None) -> str | tuple[str, str]:
+    """A token, or (user, password): from files, else the token of the environment; never from the command line, where
+    every user sees it."""
+    if user is not None:
+        if password_file is None:
+            raise InvalidInputError("a user of Grafana's needs a password", hint="--password-file FILE")
+        return user, _secret(password_file)
+    found = _secret(token_file) if token_file is not None else os.environ.get(TOKEN, "")
     if not found:
         raise InvalidInputError("no token for Grafana", hint=f"--token-file FILE, or set {TOKEN}")
     return found
 
 
-def make_login(connection: access.Connection, tenant: int, *, operator: bool | None = None) -> Login:
-    """The tenant's board login with the password of the environment, else a new one; ``operator`` None: as it is."""
-    password = os.environ.get(PASSWORD) or secrets.token_urlsafe(24)
+def _secret(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def make_login(
+    connection: access.Connection, tenant: int, *, operator: bool | None = None, password_file: Path | None = None
+) -> Login:
+    """The tenant's board login with the file's password, else a new one; ``operator`` None: as it is."""
+    password = secrets.token_urlsafe(24) if password_file is None else _secret(password_file)
+    if len(password) < _SHORTEST:
+        raise InvalidInputError(f"a password of fewer than {_SHORTEST} letters", hint="openssl rand -hex 24")
     made = Login(board_logins.put(connection, tenant, password), password)
     admin.audit(connection, tenant, "command-line", "board_login.put", made.login, {})
     if operator is not None:
@@ -78,7 +94,7 @@ def push_boards(endpoints: Endpoints, order: Order) -> Iterator[Pushed]:
     """Data source (its login is made where it is missing), folder and dashboards."""
     from boards.all import BOARDS
 
-    grafana = Grafana(order.url, order.token)
+    grafana = Grafana(order.url, order.access)
     with access.connected(endpoints.databases[bootstrap.OWNER]) as connection:
         tenant = access.tenant_named(connection, order.tenant)
         prefix = f"servitize-{order.tenant}"

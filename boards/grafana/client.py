@@ -20,17 +20,18 @@ _NOT_FOUND = 404
 
 
 class Grafana:
-    """``url`` as a browser has it (``https://grafana.example.org/path``); ``token`` of a service account that may edit
-    dashboards and data sources. A token belongs to one organisation of Grafana's, and so does all that is put."""
+    """``url`` as a browser has it (``https://grafana.example.org/path``); ``access`` the token of a service account
+    that may edit dashboards and data sources, or (user, password) of somebody who may. Either belongs to one
+    organisation of Grafana's, and so does all that is put."""
 
-    def __init__(self, url: str, token: str, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, access: str | tuple[str, str], timeout: float = 10.0) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InvalidInputError(f"{url!r} is no address of a Grafana", hint="like https://grafana.example.org")
         path = parts.path.strip("/")
         self._where = url
         self._face = GrafanaFace(
-            auth=token,
+            auth=access,
             host=f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
             port=parts.port,
             url_path_prefix=f"{path}/" if path else "",
@@ -76,14 +77,14 @@ class Grafana:
             answer: Json = call()
         except GrafanaUnauthorizedError as error:
             raise ForbiddenError(
-                f"{self._where} does not know the token", hint="make a service account's token there"
+                f"{self._where} does not know the token or password", hint="make a service account's token there"
             ) from error
         except GrafanaClientError as error:
             if error.status_code == _NOT_FOUND:
                 raise _MissingError(f"{self._where}: there is no such thing") from error
             raise ForbiddenError(
                 f"{self._where} refuses: {error.message}",
-                hint="the token's service account needs the role Admin, or rights on data sources, folders, dashboards",
+                hint="who pushes needs the role Admin, or rights on data sources, folders and dashboards",
             ) from error
         except GrafanaException as error:
             raise UnavailableError(f"{self._where} failed: {error.message}", hint="look into Grafana's log") from error

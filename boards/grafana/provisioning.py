@@ -1,7 +1,7 @@
 """The boards as files that Grafana reads at its start: data source, folder, dashboards.
 
 Nothing secret and nothing of one installation is in them: Grafana puts in what its environment says
-(``SERVITIZE_BOARD_…``).
+(``BOARD_…``) and the login's password out of a file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from boards.grafana.parts import DATASOURCE_TYPE, Place
 _HEADER: Final = "# Made by `servitize boards render`; a test says when it is old.\n"
 MOUNTED: Final = "/etc/grafana/servitize"
 """Where the dashboards' folder lies in Grafana's container."""
+PASSWORD_FILE: Final = "/run/secrets/database-board"  # noqa: S105 - where it is, not what it is
 PLACE: Final = Place("servitize", "Servitize")
 
 
@@ -41,10 +42,10 @@ def _datasources(place: Place) -> dict[str, object]:
                 "uid": place.uid("data"),
                 "type": DATASOURCE_TYPE,
                 "access": "proxy",
-                "url": "$SERVITIZE_BOARD_DATABASE_HOST",
-                "user": "$SERVITIZE_BOARD_LOGIN",
-                "jsonData": connection_settings("$SERVITIZE_BOARD_DATABASE", "$SERVITIZE_BOARD_SSLMODE"),
-                "secureJsonData": {"password": "$SERVITIZE_BOARD_PASSWORD"},
+                "url": "${BOARD_DATABASE_HOST}",
+                "user": "${BOARD_LOGIN}",
+                "jsonData": connection_settings("${BOARD_DATABASE}", "${BOARD_SSLMODE}"),
+                "secureJsonData": {"password": f"$__file{{{PASSWORD_FILE}}}"},
                 "editable": False,
             }
         ],

@@ -98,12 +98,13 @@ def login(
             "--operator/--no-operator", help="Show this tenant the figures of the whole platform, or no longer."
         ),
     ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its password is in there (default: a new one, shown once).")
+    ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the tenant's read-only login for Grafana, or give it a new password; shown once.
-
-    The password is SERVITIZE_BOARD_PASSWORD if that is set, else a new one.
+    """Make the tenant's read-only login for Grafana, or give it a new password.
 
     \b
     Example:
@@ -112,12 +113,16 @@ def login(
     from runtime import access, boards
 
     with access.owner(data_directory(home)) as connection:
-        made = boards.make_login(connection, access.tenant_named(connection, tenant), operator=operator)
+        made = boards.make_login(
+            connection, access.tenant_named(connection, tenant), operator=operator, password_file=password_file
+        )
+    shown = None if password_file is not None else made.password
     if as_json:
-        print_json({"login": made.login, "password": made.password})
+        print_json({"login": made.login, "password": shown})
         return
-    print(f"login     {made.login}\npassword  {made.password}\n")
-    print(f"This is shown once; the login sees what {tenant} sees, and can only read.")
+    print(f"{made.login} sees what {tenant} sees, and can only read")
+    if shown is not None:
+        print(f"\npassword  {shown}\n\nThis is shown once. Another one: the same command again.")
 
 
 @app.command()
@@ -131,6 +136,8 @@ def push(
         Path | None,
         typer.Option(metavar="FILE", help="Service account's token (default: variable GRAFANA_TOKEN)."),
     ] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="A user of Grafana's instead of a token.")] = None,
+    password_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The user's password.")] = None,
     ssl_mode: Annotated[
         str, typer.Option(metavar="require|verify-full|disable", help="How Grafana's connection is protected.")
     ] = "require",
@@ -154,9 +161,9 @@ def push(
     """
     from runtime import access, boards
 
-    token = boards.token(token_file)
+    entry = boards.grafana_access(token_file, user, password_file)
     with access.endpoints_of(data_directory(home)) as endpoints:
-        order = boards.Order(tenant, url, token, database, ssl_mode, rotate, until, language)
+        order = boards.Order(tenant, url, entry, database, ssl_mode, rotate, until, language)
         found = []
         for one in boards.push_boards(endpoints, order):
             found.append((one.done.value, one.what, one.title, one.uid))

@@ -4,6 +4,7 @@ refuse, and remembers every request. No Grafana was at hand to compare with; it 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -97,7 +98,8 @@ class GrafanaServer:
         try:
             if self.broken is not None:
                 return self.broken()
-            wanted(headers.get("Authorization") == f"Bearer {self.token}", "Invalid API key", 401)
+            basic = base64.b64encode(f"admin:{self.token}".encode()).decode()
+            wanted(headers.get("Authorization") in (f"Bearer {self.token}", f"Basic {basic}"), "Invalid API key", 401)
             wanted(path.startswith(f"{self.prefix}/api/"), "Not found", 404)
             document: Json = {}
             if method in ("POST", "PUT"):

@@ -207,8 +207,8 @@ def _secrets(name: str, service: Document, document: Document) -> Iterator[str]:
     texts += service.get("healthcheck", {}).get("test", []) + service.get("command", [])
     for mount in service.get("volumes", []):
         source = ROOT / mount.split(":")[0]
-        if mount.startswith("./") and source.is_file():
-            texts.append(source.read_text())
+        if mount.startswith("./"):
+            texts += [file.read_text() for file in (source, *source.rglob("*.yaml")) if file.is_file()]
     named = {match for text in texts for match in re.findall(r"/run/secrets/([\w.-]*\w)", text)}
     named |= {match for text in texts for match in re.findall(r"SECRETS:-/run/secrets\}/([\w.-]*\w)", text)}
     login = urlsplit(service.get("environment", {}).get("SERVITIZE_DATABASE_URL", "")).username

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from boards.all import BOARDS, boards_for
 from boards.definition import GRID, Board, Column, Kind, Link, Meaning, Named, Panel, Query, Value, Zones, place
 from boards.palette import MIDDLE, PAGE, PAINTS, SERIES, SERIES_MIDDLE
 from boards.queries import ALWAYS, Range, bind, parameters, statement
+from boards.reference import page
 from boards.texts import LANGUAGES, catalogue, translate
 from boards.texts.wanted import wanted
 from models.types import catalog
@@ -196,3 +198,8 @@ def test_words_of_a_panel_are_named() -> None:
                 assert isinstance(named, Named)
                 assert named.text, f"{board.key}/{panel.key}: {word}"
                 assert re.fullmatch(r"[\w ]+", word)
+
+
+def test_the_page_of_the_reference_is_current() -> None:
+    made = Path(__file__).parents[3] / "docs" / "reference" / "boards.md"
+    assert made.read_text(encoding="utf-8") == page(), "python -m boards.reference > docs/reference/boards.md"

@@ -100,6 +100,12 @@ def test_a_grafana_below_a_path_is_reached() -> None:
         assert all(path.startswith("/ops/grafana/api/") for _, path in server.requests)
 
 
+def test_a_user_of_grafanas_may_push_as_well(server: GrafanaServer) -> None:
+    assert Grafana(server.url, ("admin", TOKEN)).folder("none") is None
+    with pytest.raises(ForbiddenError):
+        Grafana(server.url, ("admin", "wrong")).folder("none")
+
+
 def test_what_goes_wrong_is_a_sentence(server: GrafanaServer) -> None:
     with pytest.raises(ForbiddenError, match="token"):
         go(server, token="wrong")
