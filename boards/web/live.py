@@ -77,7 +77,8 @@ async def events(
         last: tuple[Any, ...] = ()
         checked = spoke = loop.time()
         while not app.bell.closed:
-            pulse = await pulses.of(app, visitor.principal.tenant_id)
+            # shielded: a page that goes away in the middle must not break the connection that others wait for
+            pulse = await asyncio.shield(pulses.of(app, visitor.principal.tenant_id))
             news = (pulse["event"], pulse["stored"], pulse["unacknowledged"])
             if news != last or loop.time() - spoke >= _AT_LEAST_EVERY:
                 await line.put(ServerSentEvent(event="pulse", data=pulse))

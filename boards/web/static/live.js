@@ -118,7 +118,7 @@ export function toast(alarm) {
   const place = document.getElementById("toasts");
   const meaning = PRIORITY[alarm.priority] ?? "neutral";
   const box = el("div", { class: `toast is-${meaning}` },
-    el("p", {}, chip(t(alarm.priority), meaning), " ", el("a", { href: `${page.root}/equipment?equipment=${alarm.equipment_id}`, text: alarm.equipment })),
+    el("p", {}, chip(t(alarm.priority[0].toUpperCase() + alarm.priority.slice(1)), meaning), " ", el("a", { href: `${page.root}/equipment?equipment=${alarm.equipment_id}`, text: alarm.equipment })),
     el("button", { type: "button", "aria-label": t("Close"), text: "×", onclick: () => box.remove() }),
     el("p", { text: alarm.title }));
   place.append(box);

@@ -55,6 +55,8 @@ function content(column, row, at, loud = true) {
 
 /** Columns of sentences share the room; all others are as wide as what is in them. */
 const wordy = (column) => ["text", "reasons"].includes(column.format) && !column.values && !column.width;
+/** What to do stays on a phone too, where something can be done. */
+const spare = (column, panel) => column.wideOnly && !(wordy(column) && panel.actions.length);
 const shape = (column) => (numeric(column) ? "number" : column.format === "time" ? "time" : wordy(column) ? "text" : "short");
 const numeric = (column) => column.format === "number" || column.format === "duration";
 
@@ -65,7 +67,7 @@ class Table {
     this.head = el("tr");
     this.rows = el("tbody");
     const columns = panel.columns.map((column) => {
-      return el("th", { scope: "col", class: `${shape(column)}${column.wideOnly ? " wide" : ""}`, text: column.title });
+      return el("th", { scope: "col", class: `${shape(column)}${spare(column, panel) ? " wide" : ""}`, text: column.title });
     });
     this.acting = panel.actions.length > 0 && page.mayOperate;
     if (this.acting) columns.push(el("th", { scope: "col" }, el("span", { class: "unseen", text: t("Actions") })));
@@ -86,8 +88,8 @@ class Table {
         const link = column.link && inside && address(column.link, row, at, this.context.chosen());
         if (link) inside = el("a", { href: link }, inside);
         const cell = el(first ? "th" : "td", {
-          scope: first ? "row" : null, "data-label": first || column.format === "text" ? null : column.title,
-          class: [shape(column), column.wideOnly ? "wide" : "", inside ? "" : "blank"].filter(Boolean).join(" "),
+          scope: first ? "row" : null, "data-label": first || (column.format === "text" && !column.wideOnly) ? null : column.title,
+          class: [shape(column), spare(column, panel) ? "wide" : "", inside ? "" : "blank"].filter(Boolean).join(" "),
         });
         if (first && panel.kind === "tree") {
           const depth = row[at.depth] ?? 0;

@@ -48,7 +48,7 @@ class TestSigningIn:
         assert [(c["httpOnly"], c["sameSite"], c["path"]) for c in cookies] == [(True, "Strict", "/board")]
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/board/sign-in")
-        visitor.context.add_cookies(cookies)
+        visitor.context.add_cookies(cookies)  # type: ignore[arg-type]
         page.goto(f"{visitor.url}/board/fleet")
         expect(page).to_have_url(re.compile("/board/sign-in"))
 
