@@ -23,11 +23,16 @@ FloatArray = NDArray[np.float64]
 
 _ONSETS: Final = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8)
 """Shares of the history after which the value may have begun to move."""
-_BENDS: Final = (0.0, 1.0, 2.0, 4.0)
+_BENDS: Final = (0.0, 1.5, 3.0, 5.0)
 """Exponents over the whole history; 0 is a straight line."""
 _DRAWS: Final = 512
 _POINTS: Final = 160
 _LEAST: Final = 8
+_TRUST: Final = 0.25
+"""Share of its evidence with which a shape is preferred to another: none of them is quite true, and what decides
+(the bend to come) is seen least."""
+_WIDEN: Final = 1.5
+"""Variance beyond that of the fit, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +84,10 @@ class TrendToLimit:
         best = min(fits, key=lambda fit: fit.rss)
         n = _effective(best.residual)
         rss = np.array([max(fit.rss, noise) for fit in fits])
-        weight = np.exp(-0.5 * n * np.log(rss / noise))
+        weight = np.exp(-0.5 * _TRUST * n * np.log(rss / noise))
         weight /= weight.sum()
         chosen = np.searchsorted(np.cumsum(weight)[:-1], share)
-        scale = np.sqrt(noise / max(n - 3.0, 1.0))
+        scale = np.sqrt(_WIDEN * noise / max(n - 3.0, 1.0))
         # by the chosen shape: a + b·g, (a, b) from its posterior
         coefficients = np.array([fit.coefficients for fit in fits])[chosen]
         roots = np.array([fit.root for fit in fits])[chosen]

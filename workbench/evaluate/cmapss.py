@@ -43,6 +43,7 @@ class Judged:
     """What was said of a subset's test machines, and what was known of it beforehand."""
 
     name: str
+    expected: FloatArray
     said: RemainingLife
     left: FloatArray
     model: LifeRegressor
@@ -71,7 +72,9 @@ def evaluate_cmapss(
         tell(name)
         data = cmapss.read(folder, name)
         model = (make or model_for_cmapss)().fit(data.train)
-        judged[name] = Judged(name, model.remaining(data.test), data.left, model, data, crossed(model))
+        judged[name] = Judged(
+            name, model.point(data.test), model.remaining(data.test), data.left, model, data, crossed(model)
+        )
     return judged
 
 
@@ -85,23 +88,23 @@ def model_for_cmapss() -> LifeRegressor:
 
 def figures(judged: Judged) -> dict[str, Any]:
     """The document of ``--json`` for one subset."""
-    said, left = judged.said, judged.left
+    said, expected, left = judged.said, judged.expected, judged.left
     quantiles = np.stack([said.p10, said.p50, said.p90], axis=1)
     true = np.minimum(left, HORIZON)
-    penalties = score(said.p50, true)
+    penalties = score(expected, true)
     worst = np.argsort(-penalties)[:5]
     c = judged.crossed
     return {
-        **measures(quantiles, true, np.ones(len(true)), LOW),
+        **measures(expected, quantiles, true, np.ones(len(true)), LOW),
         "score": round(float(penalties.sum()), 1),
-        "rmse_raw": round(float(np.sqrt(np.mean((said.p50 - left) ** 2))), 3),
-        "score_raw": round(float(score(said.p50, left).sum()), 1),
+        "rmse_raw": round(float(np.sqrt(np.mean((expected - left) ** 2))), 3),
+        "score_raw": round(float(score(expected, left).sum()), 1),
         "units": len(left),
         "units_low": int((true <= LOW).sum()),
         "worst": [
             {
                 "unit": int(i) + 1,
-                "said": round(float(said.p50[i]), 1),
+                "said": round(float(expected[i]), 1),
                 "true": float(left[i]),
                 "penalty": round(float(penalties[i]), 1),
             }
@@ -111,8 +114,8 @@ def figures(judged: Judged) -> dict[str, Any]:
         "cross_validated": {
             "machines": len(judged.data.train),
             "score_per_100": round(
-                float(100 * np.average(score(c.quantiles[:, 1], np.minimum(c.left, HORIZON)), weights=c.weights)), 1
+                float(100 * np.average(score(c.expected, np.minimum(c.left, HORIZON)), weights=c.weights)), 1
             ),
-            **measures(c.quantiles, np.minimum(c.left, HORIZON), c.weights, LOW),
+            **measures(c.expected, c.quantiles, np.minimum(c.left, HORIZON), c.weights, LOW),
         },
     }

@@ -111,7 +111,7 @@ def _predicted(figure: Any, judged: Judged) -> None:
     true, said = np.minimum(judged.left, HORIZON), judged.said
     axes.plot([0, HORIZON], [0, HORIZON], color="0.6", linewidth=1)
     axes.vlines(true, said.p10, said.p90, color=_PALE, linewidth=2, label="P10 to P90")
-    axes.plot(true, said.p50, "o", color=_INK, markersize=3.5, label="P50")
+    axes.plot(true, judged.expected, "o", color=_INK, markersize=3.5, label="expected")
     axes.set(
         xlabel="true remaining life, cycles (capped)", ylabel="said", title=f"{judged.name}: after the last known cycle"
     )

@@ -19,11 +19,12 @@ FOLDS: Final = 10
 class Crossed:
     """Cross-validation: machines that a model had not seen, at every row where they might have been cut off.
 
-    ``quantiles`` [rows, 3] come from intervals calibrated on other machines; ``left`` uncapped; every machine weighs
-    the same (``weights`` sum to 1 per machine).
+    ``expected`` [rows] is what was said, ``quantiles`` [rows, 3] come from intervals calibrated on other machines;
+    ``left`` uncapped; every machine weighs the same (``weights`` sum to 1 per machine).
     """
 
     machine: NDArray[np.int64]
+    expected: FloatArray
     quantiles: FloatArray
     left: FloatArray
     weights: FloatArray
@@ -39,7 +40,7 @@ def crossed(model: LifeRegressor) -> Crossed:
         mine = fold[machine] == k
         others = unseen if mine.all() else unseen[~mine]
         quantiles[mine] = model.calibrated(others).transform(unseen[mine, 2])
-    return Crossed(machine, quantiles, unseen[:, 3], 1.0 / np.bincount(machine)[machine])
+    return Crossed(machine, unseen[:, 2], quantiles, unseen[:, 3], 1.0 / np.bincount(machine)[machine])
 
 
 def score(said: FloatArray, true: FloatArray) -> FloatArray:
@@ -49,12 +50,14 @@ def score(said: FloatArray, true: FloatArray) -> FloatArray:
     return penalty
 
 
-def measures(quantiles: FloatArray, true: FloatArray, weights: FloatArray, low: float) -> dict[str, Any]:
-    """RMSE, coverage, width, …; ``…_low`` where the truth is at most ``low``; None where there is nothing to
-    measure."""
+def measures(
+    expected: FloatArray, quantiles: FloatArray, true: FloatArray, weights: FloatArray, low: float
+) -> dict[str, Any]:
+    """RMSE of the expected life, coverage and width of P10 … P90, …; ``…_low`` where the truth is at most ``low``; None
+    where there is nothing to measure."""
     inside = ((true >= quantiles[:, 0]) & (true <= quantiles[:, 2])).astype(float)
     wide = quantiles[:, 2] - quantiles[:, 0]
-    error = quantiles[:, 1] - true
+    error = expected - true
     near = true <= low
     thirds = np.array_split(np.argsort(true, kind="stable"), 3)
 
