@@ -59,7 +59,6 @@ class NewDevice:
         """``mosquitto_pub …`` to paste into a shell."""
         words = [
             "mosquitto_pub", "-h", self.host, "-p", str(self.port), "-i", self.client_id, "-q", "1", "-t", self.topic,
-            "-m", self.payload(),
         ]  # fmt: skip
         if not self.by_certificate:
             words += ["-u", self.username, "-P", self.password]
@@ -67,7 +66,7 @@ class NewDevice:
             words += ["--cafile", self.ca] if self.ca else ["--tls-use-os-certs"]
         if self.by_certificate:
             words += ["--cert", f"{self.username}.crt", "--key", f"{self.username}.key"]
-        return shlex.join(words)
+        return shlex.join([*words, "-m", self.payload()])
 
     def paho_snippet(self) -> str:
         """The same in Python with paho, for machines without mosquitto_pub."""
