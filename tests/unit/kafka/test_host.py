@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -140,6 +141,10 @@ def until(condition: Callable[[], Any]) -> None:
     assert condition()
 
 
+def committed(table: Table, upto: int) -> bool:
+    return table.next.get(NAME) == upto
+
+
 def readings(second: float, value: float) -> StreamRecord:
     one: list[Reading] = [(1, "pressure", second, value)]
     return record(REGISTRY, one)
@@ -177,7 +182,7 @@ def test_another_worker_goes_on_exactly(table: Table, start: Callable[..., Worke
     first = start()
     for offset, value in enumerate((5, 25, 25)):
         first.give(offset, readings(offset, value))
-        until(lambda stored=offset + 1: table.next.get(NAME) == stored)
+        until(partial(committed, table, offset + 1))
     second = start()
     assert second.host.next_offset(MINE) == 1  # the first took a checkpoint with its first record
     assert second.host.first_uncommitted(MINE) == 3
