@@ -8,7 +8,7 @@ run, a start: whatever the equipment's clock counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+_MARGINS: Final = np.arange(0.0, 0.0801, 0.004)
+"""Of the horizon: half a cycle of 125, and so on."""
+
+
 class LifeRegressor(BaseEstimator):  # type: ignore[misc]
     """Remaining life of machines of one kind, up to ``horizon`` steps.
 
@@ -33,8 +37,8 @@ class LifeRegressor(BaseEstimator):  # type: ignore[misc]
     failure from which a history is learned from, as a multiple of the horizon (what is far beyond it says nothing),
     ``least``: steps below which a history is too short to be asked about in the calibration, ``unit`` of the clock.
 
-    Attributes: ``signals_``, ``regressor_``, ``intervals_``; ``unseen_`` [rows, 4]: machine, steps lived, prediction
-    of the folds, truth (uncapped; -1 where it is unknown), for whoever judges.
+    Attributes: ``signals_``, ``regressor_``, ``intervals_``, ``margin_``; ``unseen_`` [rows, 4]: machine, steps
+    lived, prediction of the folds, truth (uncapped; -1 where it is unknown), for whoever judges.
     """
 
     def __init__(
@@ -71,17 +75,19 @@ class LifeRegressor(BaseEstimator):  # type: ignore[misc]
         if self.folds:
             self.unseen_ = self._unseen(lives)
             self.intervals_ = self.calibrated(self.unseen_)
+            self.margin_ = self.prudent(self.unseen_)
         self._fit(lives)
         return self
 
     def point(self, lives: Sequence[Life]) -> FloatArray:
-        """Expected remaining life after the last row of each, 0 … horizon."""
+        """Expected remaining life after the last row of each, 0 … horizon, less the margin of prudence."""
         check(lives)
-        return self._point(np.concatenate([self._features(life)[-1:] for life in lives]))
+        return self.prudently(self._last(lives))
 
     def remaining(self, histories: Sequence[Life]) -> RemainingLife:
         """P10, P50, P90 after the last row of each."""
-        return self._answer(self.point(histories))
+        check(histories)
+        return self._answer(self._last(histories))
 
     def along(self, life: Life) -> RemainingLife:
         """What would have been said after each row of one life."""
@@ -104,7 +110,35 @@ class LifeRegressor(BaseEstimator):  # type: ignore[misc]
         machine, _, predicted, left = unseen[self.could_be_cut(unseen)].T
         return ConformalByRange(self.horizon).fit(predicted, left, machine.astype(np.int64))
 
+    def prudent(self, unseen: FloatArray) -> float:
+        """By how many steps an expected life had better be told too short, from rows as in ``unseen_``.
+
+        A prognosis that comes too late costs more than one too early, and the mean of what may be weighs them alike.
+        The margin is the one that makes RMSE and penalty (:func:`penalty`), each relative to what it is without,
+        least in sum.
+        """
+        machine, _, predicted, left = unseen[self.could_be_cut(unseen)].T
+        true = np.minimum(left, self.horizon)
+        _, number, counts = np.unique(machine, return_inverse=True, return_counts=True)
+        weight = 1.0 / counts[number]
+
+        def costs(margin: float) -> FloatArray:
+            d = np.maximum(predicted - margin, 0.0) - true
+            return np.array([np.sqrt(np.average(d**2, weights=weight)), np.average(penalty(d), weights=weight)])
+
+        without = np.maximum(costs(0.0), 1e-12)
+        margins = _MARGINS * self.horizon
+        return float(margins[np.argmin([(costs(float(margin)) / without).sum() for margin in margins])])
+
+    def prudently(self, predicted: FloatArray) -> FloatArray:
+        """Predictions less the margin, not below 0."""
+        told: FloatArray = np.maximum(predicted - self.margin_, 0.0) if self.folds else predicted
+        return told
+
     # --- inside ---
+
+    def _last(self, lives: Sequence[Life]) -> FloatArray:
+        return self._point(np.concatenate([self._features(life)[-1:] for life in lives]))
 
     def _fit(self, lives: Sequence[Life]) -> None:
         self.signals_ = WearSignals(self.signals, self.horizon, self.random_state).fit(lives)
@@ -138,6 +172,12 @@ class LifeRegressor(BaseEstimator):  # type: ignore[misc]
         if not self.folds:
             return RemainingLife(point, point, point, self.unit, self.horizon)
         return RemainingLife.of(self.intervals_.transform(point), self.unit, self.horizon)
+
+
+def penalty(late: FloatArray) -> FloatArray:
+    """PHM08 penalty of predicted less true life: late prognoses cost more than early ones (Saxena et al. 2008)."""
+    costs: FloatArray = np.where(late < 0, np.exp(-late / 13.0), np.exp(late / 10.0)) - 1.0
+    return costs
 
 
 class FleetLife:

@@ -110,6 +110,7 @@ def figures(judged: Judged) -> dict[str, Any]:
             }
             for i in worst
         ],
+        "margin": round(judged.model.margin_, 3),
         "regimes": len(judged.model.signals_.regimes_.centres_),
         "cross_validated": {
             "machines": len(judged.data.train),

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.prognosis.regression import LifeRegressor
+from models.prognosis.regression import LifeRegressor, penalty
 
 FloatArray = NDArray[np.float64]
 
@@ -40,14 +40,12 @@ def crossed(model: LifeRegressor) -> Crossed:
         mine = fold[machine] == k
         others = unseen if mine.all() else unseen[~mine]
         quantiles[mine] = model.calibrated(others).transform(unseen[mine, 2])
-    return Crossed(machine, unseen[:, 2], quantiles, unseen[:, 3], 1.0 / np.bincount(machine)[machine])
+    return Crossed(machine, model.prudently(unseen[:, 2]), quantiles, unseen[:, 3], 1.0 / np.bincount(machine)[machine])
 
 
 def score(said: FloatArray, true: FloatArray) -> FloatArray:
-    """PHM08 penalty of each: late prognoses cost more than early ones (Saxena et al. 2008)."""
-    d = said - true
-    penalty: FloatArray = np.where(d < 0, np.exp(-d / 13.0), np.exp(d / 10.0)) - 1.0
-    return penalty
+    """PHM08 penalty of each."""
+    return penalty(said - true)
 
 
 def measures(
