@@ -12,13 +12,14 @@ SECONDS ?=
 PYTEST_ARGS ?=
 FAULTS ?=
 BENCH ?=
+YEARS ?=
 CLUSTER ?=
 
 # Same versions on every platform and Python; no address in a lock, so any index serves it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench faults fuzz cluster conformance charts clean
+.PHONY: help venv demo test lint format proto lock bench years faults fuzz cluster conformance charts clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -62,8 +63,14 @@ lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the new
 bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--seconds 20 --only sustained")
 	@$(BIN)/python -m tests.benchmarks.whole $(BENCH)
 
+years: .venv/READY ## a hundred million readings on plain PostgreSQL: sizes, reads and writes (YEARS="--scale 0.1")
+	@$(BIN)/python -m tests.benchmarks.years $(YEARS)
+
 faults: .venv/READY ## kill processes and take services away, and count what is lost (FAULTS="--only kills --scale 0.1")
 	@$(BIN)/python -m tests.faults.run $(FAULTS)
+
+benchcluster: .venv/READY ## the same over Kafka, by number of partitions: build/bench-cluster.json
+	@$(BIN)/python -m tests.benchmarks.cluster $(BENCH)
 
 faultscluster: .venv/READY ## the same for a cluster: kills in pairs, rebalances, Kafka away, restarts in turn (FAULTS="--scale 0.1")
 	@$(BIN)/python -m tests.faults.cluster_run $(FAULTS)

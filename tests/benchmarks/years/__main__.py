@@ -52,7 +52,7 @@ def main() -> int:
                 ask(data, home, plan)
         if "extension" in only:
             remember(home, extension=extension.sizes())
-        found = report.about(remember(home), sys.argv[1:])
+        found = report.about(remember(home), plan.scale)
         print(report.section(found))
         report.write(found, page=options.page)
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from core.time import DAY, HOUR, MINUTE, SECOND
+from core.time import DAY, HOUR, SECOND
 from storage.migrate import WRITER, Engine, migrate
 from storage.packing import COPY_HEADER, COPY_TRAILER, Rows, pack
 from storage.queries import load
@@ -33,9 +33,8 @@ def measured(ts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 KINDS: dict[str, tuple[int, int, Values]] = {
-    "once a second, in hundredths": (SECOND, 150_000, measured),
-    "once a second, noise to the last bit": (SECOND, 150_000, smooth),
-    "every ten minutes, in hundredths": (10 * MINUTE, 20_000, measured),
+    "once a second, in hundredths": (SECOND, 60_000, measured),
+    "once a second, noise to the last bit": (SECOND, 60_000, smooth),
 }
 """Distance and number of readings, and their values."""
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from tests.benchmarks.whole import processes
@@ -20,14 +18,14 @@ EXPLAINED = (
 BEGIN, END = "<!-- years: begin (written by `make years`) -->", "<!-- years: end -->"
 
 
-def about(found: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+def about(found: dict[str, Any], scale: float) -> dict[str, Any]:
     """With when, where and how."""
     command = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False).stdout.strip()
     return {
         "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "commit": commit,
-        "command": shlex.join(["python", "-m", "tests.benchmarks.years", *arguments]),
+        "command": f"python -m tests.benchmarks.years --scale {scale:g}",
         "machine": f"{processes.cores()} cores ({processes.processor()})",
         **found,
     }
