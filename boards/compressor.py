@@ -13,7 +13,6 @@ from boards.definition import (
     Column,
     Format,
     Kind,
-    Link,
     Meaning,
     Named,
     Panel,
@@ -24,7 +23,7 @@ from boards.definition import (
     Value,
     Zones,
 )
-from boards.equipment import STATES
+from boards.equipment import STATES, TO_POINT
 from boards.words import ALARM_MARKS, machine
 from models.vibration.zones import boundaries, shaft_boundaries, tables
 
@@ -174,7 +173,7 @@ VIBRATION_NOW: Final = Panel(
         Column(
             "description",
             "Probe",
-            link=Link("component", {"equipment": "equipment_id", "component": "component", "point": "point_id"}),
+            link=TO_POINT,
         ),
         Column("value", "Value", Format.NUMBER, unit_column="unit", decimals=1, width=110),
         Column("zone", "ISO 20816-3 zone", values=_ISO_ZONES, width=160),

@@ -80,8 +80,6 @@ class Format(StrEnum):
     """timestamptz; shown in the reader's time zone."""
     DURATION = "duration"
     """Seconds."""
-    REASONS = "reasons"
-    """JSON array of texts, most important first."""
 
 
 class Action(StrEnum):
@@ -191,6 +189,7 @@ class Panel:
     with ``steps`` its values hold until the next. ``unit_of`` names a variable whose chosen row has the unit in a
     column ``unit``.
     ``empty`` says what an empty answer means, where it may be empty: good news should not look like a fault.
+    ``links``: where a cell or bar leads (kinds without columns), by its row's columns.
     """
 
     key: str

@@ -32,7 +32,7 @@ from boards.words import (
     machine,
 )
 
-_TO_POINT: Final = Link(
+TO_POINT: Final = Link(
     "component", {"equipment": "equipment_id", "component": "component", "point": "point_id"}, "Open its trend"
 )
 
@@ -128,7 +128,7 @@ HEALTH_OVER_TIME: Final = Panel(
 
 _VALUE_COLUMNS: Final = (
     Column("component_name", "Component", width=170, wide_only=True),
-    Column("description", "Point", link=_TO_POINT),
+    Column("description", "Point", link=TO_POINT),
     Column("value", "Value", Format.NUMBER, unit_column="unit", width=110),
     Column("low", "Low limit", Format.NUMBER, unit_column="unit", width=100, wide_only=True),
     Column("high", "High limit", Format.NUMBER, unit_column="unit", width=100),

@@ -94,6 +94,7 @@ HEALTH_OVER_TIME: Final = Panel(
     decimals=0,
     zones=HEALTH,
     window="7 d",
+    links=(TO_EQUIPMENT,),
     refresh=120,
 )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
-from boards.equipment import STATES
-from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, machine
+from boards.equipment import STATES, TO_POINT
+from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, TO_COMPONENT, machine
 
 TYPE: Final = "metro-train-6"
 _SUBSYSTEMS: Final[Mapping[str, Named]] = {
@@ -101,6 +101,7 @@ TRAIN: Final = Board(
                     decimals=0,
                     zones=HEALTH,
                     values=_SUBSYSTEMS,
+                    links=(TO_COMPONENT,),
                     refresh=30,
                     follows=(Follow.ALARMS,),
                 ),
@@ -115,6 +116,7 @@ TRAIN: Final = Board(
                     unit="K",
                     decimals=1,
                     zones=BOX_EXCESS,
+                    links=(TO_COMPONENT,),
                     refresh=10,
                 ),
             ),
@@ -148,6 +150,7 @@ TRAIN: Final = Board(
                     unit="K",
                     decimals=1,
                     zones=Zones(Meaning.HEALTHY, ((12.0, Meaning.ADVISORY), (25.0, Meaning.ALARM))),
+                    links=(TO_POINT,),
                     refresh=30,
                     empty="The train was not in service long enough yet.",
                 ),
@@ -169,6 +172,7 @@ TRAIN: Final = Board(
                     decimals=2,
                     low=0,
                     zones=DOOR_CURRENT,
+                    links=(TO_POINT,),
                     refresh=30,
                 ),
                 _parts(

@@ -70,7 +70,7 @@ ALARM_MARKS: Final = Annotation(
     "alarms",
     "Alarms",
     Query("common", "alarm_marks"),
-    {**PRIORITIES, "ended": Named("Ended", Meaning.HEALTHY)},
+    {**PRIORITIES, "ended": Named("Ended", Meaning.HEALTHY), "changed": Named("Changed")},
 )
 
 

@@ -269,6 +269,7 @@ def _bars(place: Place, panel: Panel) -> Builder:
         barchart.Panel()
         .unit(grafana_unit(panel.unit))
         .x_field("label")
+        .with_transformation(transformation("filterFieldsByName", include={"names": ["label", "value"]}))
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .show_value(common_models.VisibilityMode.ALWAYS)
         .legend(common.VizLegendOptions().show_legend(False))

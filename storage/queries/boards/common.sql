@@ -13,14 +13,14 @@ SELECT e.id AS value, e.name AS text
  ORDER BY h.index NULLS LAST, e.name, e.id;
 
 -- name: alarm_marks(equipment, from_us, to_us)
--- One mark per change of an alarm that people were told of, or that ended one.
+-- One mark per transition of an alarm's state; consequences of another alarm are left to that one's mark.
 SELECT j.at AS time, NULL::timestamptz AS time_end,
        a.title AS title, a.component || ' · ' || j.event || CASE WHEN j.reason <> '' THEN ' · ' || j.reason ELSE '' END AS text,
-       CASE WHEN j.announced THEN j.priority ELSE 'ended' END AS tag
+       CASE WHEN j.announced THEN j.priority WHEN j.event = 'cleared' THEN 'ended' ELSE 'changed' END AS tag
   FROM servitize.alarm_journal j
   JOIN servitize.alarm a ON a.id = j.alarm_id
  WHERE j.equipment_id = :equipment::int
    AND j.at >= servitize.from_us(:from_us::bigint) AND j.at < servitize.from_us(:to_us::bigint)
-   AND (j.announced OR j.event = 'cleared') AND j.first_out IS NULL
+   AND (j.announced OR j.from_state <> j.to_state) AND j.first_out IS NULL
  ORDER BY j.at, j.id
  LIMIT 500;

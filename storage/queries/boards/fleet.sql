@@ -42,7 +42,7 @@ WITH span AS (
 step AS (
     SELECT span.low + n * span.width AS start, span.low + (n + 1) * span.width AS finish
       FROM span, generate_series(0, 47) AS n)
-SELECT step.start AS time, e.name AS metric, k.index AS value
+SELECT step.start AS time, e.name AS metric, k.index AS value, e.id AS equipment_id
   FROM servitize.equipment e
   JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
  CROSS JOIN step

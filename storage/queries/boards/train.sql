@@ -14,7 +14,8 @@ SELECT h.index AS health,
 
 -- name: cars(equipment)
 -- The worst component of each subsystem in each car. Components are called car{n}.…; the subsystem is their class.
-SELECT k.item_class AS row, 'Car ' || substring(k.key FROM '^car(\d+)\.') AS "column", min(h.index) AS value
+SELECT k.item_class AS row, 'Car ' || substring(k.key FROM '^car(\d+)\.') AS "column", min(h.index) AS value,
+       :equipment::int AS equipment_id, (array_agg(k.key ORDER BY h.index NULLS LAST, k.position))[1] AS component
   FROM servitize.component k
   LEFT JOIN servitize.health h ON h.equipment_id = k.equipment_id AND h.component = k.key
  WHERE k.equipment_id = :equipment::int AND k.key ~ '^car\d+\.' AND k.item_class <> ''
@@ -36,7 +37,8 @@ learned AS (
     SELECT x.car, x.box, x.value FROM now x JOIN now t ON t.car = x.car AND t.box = x.box AND t.what = 'temperature'
      WHERE x.what = 'excess' AND x.good AND x.ts > t.ts - interval '30 minutes')
 SELECT 'Box ' || t.box AS row, 'Car ' || t.car AS "column",
-       CASE WHEN t.good THEN coalesce(l.value, t.value - m.median) END AS value
+       CASE WHEN t.good THEN coalesce(l.value, t.value - m.median) END AS value,
+       :equipment::int AS equipment_id, 'car' || t.car || '.axle_box' || t.box AS component
   FROM now t
   JOIN middle m ON m.box = t.box
   LEFT JOIN learned l ON l.car = t.car AND l.box = t.box
@@ -71,7 +73,8 @@ SELECT r.ts AS time, coalesce(k.name, p.key) AS metric, CASE WHEN r.quality & 25
 
 -- name: latest_by_part(equipment, pattern)
 -- All points whose key matches, now, greatest first.
-SELECT coalesce(k.name, p.key) AS label, CASE WHEN l.quality & 255 >= 64 THEN nullif(l.value, 'NaN') END AS value
+SELECT coalesce(k.name, p.key) AS label, CASE WHEN l.quality & 255 >= 64 THEN nullif(l.value, 'NaN') END AS value,
+       :equipment::int AS equipment_id, k.key AS component, p.id AS point_id
   FROM servitize.point p
   JOIN servitize.latest_visible l ON l.point_id = p.id AND l.equipment_id = :equipment::int
   LEFT JOIN servitize.component k ON k.id = p.component_id
