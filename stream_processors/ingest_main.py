@@ -35,6 +35,7 @@ from stream_processors.heartbeat import Heartbeat
 from stream_processors.kafka.host import stream_name
 from stream_processors.kafka.sink import KafkaSink
 from stream_processors.kafka.topics import PARTITIONS, KafkaSettings
+from stream_processors.metrics import MetricsServer
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,8 @@ _RECONNECT_SECONDS: Final = 2.0
 class IngestConfig:
     """``database`` is a login of the writer role (the registry, and what the workers have seen of devices' numbering).
     ``share``: which tenants; client ids are made from ``mqtt.client_id`` and its ordinal. ``status_file``: where
-    counters are written once a second, if given."""
+    counters are written once a second, if given. ``metrics_port``: Prometheus figures and ``/healthz`` on
+    ``metrics_host``, if given."""
 
     database: str
     mqtt: MqttSettings = field(default_factory=MqttSettings)
@@ -60,6 +62,8 @@ class IngestConfig:
     heartbeat_url: str | None = field(default=None, repr=False)
     heartbeat_seconds: float = 60.0
     sparkplug: SparkplugSettings = field(default_factory=SparkplugSettings)
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
 
 def load_config(path: Path | str) -> IngestConfig:
@@ -111,7 +115,11 @@ def run(config: IngestConfig, told: StopSignal, *, ready: Callable[[], None] | N
             shared=not share.alone,
             status_topic=share.status_topic,
         )
-        with _heartbeat(config, service, sink):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_heartbeat(config, service, sink))
+            if config.metrics_port is not None:
+                server = MetricsServer(config.metrics_host, config.metrics_port, lambda: _status(service, sink))
+                stack.callback(server.close)
             kept = serve(
                 service,
                 told,
@@ -138,15 +146,20 @@ def _heartbeat(
     return Heartbeat(config.heartbeat_url, config.heartbeat_seconds, vital)
 
 
+def _status(service: IngestService, sink: KafkaSink) -> dict[str, Any]:
+    """Counters since the start."""
+    status: dict[str, Any] = service.metrics()
+    status |= {"records": sink.records, "sent": sink.readings, "unconfirmed": sink.pending, "resent": sink.resent}
+    return status
+
+
 def _write_status(config: IngestConfig, service: IngestService, sink: KafkaSink) -> None:
     if config.status_file is None:
         return
-    status: dict[str, Any] = service.metrics()
-    status |= {"records": sink.records, "sent": sink.readings, "unconfirmed": sink.pending, "resent": sink.resent}
     path = Path(config.status_file)
     try:
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(orjson.dumps(status))
+        fresh.write_bytes(orjson.dumps(_status(service, sink)))
         fresh.replace(path)
     except OSError as error:
         log.warning("status.not_written", path=str(path), problem=error.strerror)

@@ -32,6 +32,7 @@ from stream_processors.faust_app import GroupSettings, Reader
 from stream_processors.kafka.host import PartitionHost
 from stream_processors.kafka.outbox import OutboxPublisher
 from stream_processors.kafka.topics import TELEMETRY, KafkaSettings, ensure_topics
+from stream_processors.metrics import MetricsServer
 from stream_processors.pipeline.processor import Processor
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,11 @@ def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | N
     worker = _Worker(config, reader, host, ready)
     threading.Thread(target=worker.watch, args=(told,), name="told", daemon=True).start()
     try:
-        return asyncio.run(worker.main())
+        with contextlib.ExitStack() as stack:
+            if config.metrics_port is not None:
+                server = MetricsServer(config.metrics_host, config.metrics_port, worker.status)
+                stack.callback(server.close)
+            return asyncio.run(worker.main())
     except ServiceEndedError:
         return STOPPED if told.told else FAILED
     finally:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from runtime.endpoints import Endpoints
 from runtime.local.accounts import service_account
 from runtime.local.paths import DataDirectory
 from runtime.settings import Listen, Settings
-from runtime.supervisor import API, INGEST, Supervisor
+from runtime.supervisor import DATABASE, INGEST, Supervisor
 from storage import admin
 from tests.benchmarks.whole import load, processes
 from tests.benchmarks.whole.load import FRAME, TENANT, Order, Pool, Shares
@@ -140,18 +140,10 @@ class Installation:
 
     def sample(self, publisher: int | None, connection: psycopg.Connection[Any]) -> Sample:
         """What everything has cost so far."""
-        supervisor = self.supervisor
-        ingest, api = supervisor.child(INGEST).pid, supervisor.child(API).pid
+        pids = {part.name: part.pid() for part in self.supervisor.keeper.parts}
+        cpu = {name: processes.cpu_seconds(pid, tree=name == DATABASE) for name, pid in pids.items() if pid}
+        ingest = pids.get(INGEST) or pids.get("worker-0")
         assert ingest
-        assert api
-        assert supervisor.broker.pid
-        assert supervisor.postgres.pid
-        cpu = {
-            "broker": processes.cpu_seconds(supervisor.broker.pid),
-            "ingest": processes.cpu_seconds(ingest),
-            "database": processes.cpu_seconds(supervisor.postgres.pid, tree=True),
-            "api": processes.cpu_seconds(api),
-        }
         if publisher is not None:
             cpu["publisher"] = processes.cpu_seconds(publisher)
         stored = self._counter("storage.in_measured", connection)
@@ -250,8 +242,9 @@ class AlarmWatch:
 
 
 @contextlib.contextmanager
-def installed(equipment: int, lateness: int) -> Iterator[Installation]:
-    """A fresh installation with ``equipment`` rigs whose lateness is so many µs; gone afterwards."""
+def installed(equipment: int, lateness: int, make: Callable[..., Supervisor] = Supervisor) -> Iterator[Installation]:
+    """A fresh installation with ``equipment`` rigs whose lateness is so many µs; gone afterwards. ``make``: which
+    supervisor starts it."""
     root = Path(tempfile.mkdtemp(prefix="servitize-bench-"))
     root.chmod(0o755)
     keys: list[str] = []
@@ -270,9 +263,7 @@ def installed(equipment: int, lateness: int) -> Iterator[Installation]:
     data = DataDirectory(root / "data", service_account(environment))
     settings = Settings(home=data.root, api=Listen(port=0), mqtt=Listen(port=0))
     news: list[str] = []
-    supervisor = Supervisor(
-        settings, data, report=lambda step: None, news=news.append, command="bench", prepare=prepare
-    )
+    supervisor = make(settings, data, report=lambda step: None, news=news.append, command="bench", prepare=prepare)
     try:
         with supervisor:
             yield Installation(supervisor, equipment, lateness, keys[0], root)

@@ -5,9 +5,12 @@ A value is a multiple of 1/64, so sums of them are exact in any order and a fram
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from array import array
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,15 @@ from numpy.typing import NDArray
 from core.condition import Priority
 from core.equipment import ComponentDef, EquipmentType, LimitDef, PointDef, Side
 from core.time import SECOND
+from stream_processors.kafka.partitions import partition_of
 
 FRAME = 50
 """Points of an equipment, and readings of a frame."""
 BODIES = 4096
 """Different frames of values; equipment takes them in turn."""
 TENANT = "bench"
+SPREAD = int(os.environ.get("SERVITIZE_BENCH_PARTITIONS") or 0)
+"""Over how many partitions of a cluster the equipment lies (0: over all). In the environment, for the publisher."""
 NAMES = tuple(f"p{number:02d}" for number in range(FRAME))
 PLAIN, LATE, REPEATED = range(3)
 """Kinds of messages: in their order, sent after others that are newer, sent a second time."""
@@ -124,7 +130,14 @@ def topic(equipment: int) -> str:
 
 
 def key(equipment: int) -> str:
-    return f"rig-{equipment:05d}"
+    return _in_partition(equipment, SPREAD) if SPREAD else f"rig-{equipment:05d}"
+
+
+@cache
+def _in_partition(equipment: int, spread: int) -> str:
+    """Of the first ``spread`` partitions of a cluster, in turn."""
+    names = (f"rig-{equipment:05d}-{number}" for number in itertools.count())
+    return next(name for name in names if partition_of(TENANT, name) == equipment % spread)
 
 
 def displacement(lateness: int) -> tuple[float, float]:
