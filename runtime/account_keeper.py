@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from core.errors import ServitizeError
-from runtime.broker_accounts import Repair, reconcile, wanted_accounts
+from runtime.broker_accounts import Repair, Wanted, reconcile, wanted_accounts
 from runtime.local.dynsec import DynamicSecurity
 from runtime.local.endpoints import BrokerEndpoint
 
@@ -39,17 +39,20 @@ class AccountKeeper:
 
     def look(self) -> Repair:
         """Compare once, and repair."""
-        with psycopg.connect(self._dsn, connect_timeout=5, application_name="servitize accounts") as connection:
-            wanted = wanted_accounts(connection, self._master)
         with DynamicSecurity(self._control) as broker:
-            return reconcile(broker, wanted)
+            return reconcile(broker, self._wanted)
+
+    def _wanted(self) -> Wanted:
+        with psycopg.connect(self._dsn, connect_timeout=5, application_name="servitize accounts") as connection:
+            return wanted_accounts(connection, self._master)
 
     def _run(self) -> None:
-        failing, said = False, ""
+        failing, repaired, said = False, False, ""
         while not self._stop.is_set():
             try:
                 repair = self.look()
-                if repair.anything:
+                repaired = repair.anything
+                if repaired:
                     log.warning("accounts of the broker repaired: %s", "; ".join(repair.lines(done=True)))
                 lost = ", ".join(repair.lost)
                 if lost and lost != said:
@@ -62,4 +65,5 @@ class AccountKeeper:
                 if not failing:
                     log.warning("accounts of the broker cannot be looked after: %s", str(error).splitlines()[0])
                 failing = True
-            self._stop.wait(self._every if not failing else min(self._every, 5.0))
+            # what was changed is looked at again at once: a device may have been revoked while it was being let in
+            self._stop.wait(min(self._every, 5.0) if failing or repaired else self._every)

@@ -8,7 +8,7 @@ so a change that never reached the broker is noticed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -128,12 +128,14 @@ def _password(device: admin.Device, master: str) -> str | None:
     return password if secrets.digest(password) == bytes(device.secret_hash) else None
 
 
-def reconcile(control: DynamicSecurity, wanted: Wanted, *, change: bool = True) -> Repair:
-    """Make the broker's accounts what ``wanted`` says (with ``change`` False: only say what is unlike).
+def reconcile(control: DynamicSecurity, look: Callable[[], Wanted], *, change: bool = True) -> Repair:
+    """Make the broker's accounts what the database says (with ``change`` False: only say what is unlike).
 
-    Accounts that are as they should be are not touched, so their devices stay connected.
+    Accounts that are as they should be are not touched, so their devices stay connected. ``look`` is called after the
+    broker was read: a device that is let in meanwhile is then not taken for one that should not be there.
     """
     present = control.accounts()
+    wanted = look()
     created = [name for name in wanted.accounts if name not in present]
     changed = [
         name for name, account in wanted.accounts.items() if name in present and not _alike(present[name], account)

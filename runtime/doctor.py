@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from core.errors import ServitizeError
 from runtime.console import say
+from runtime.local.endpoints import BrokerEndpoint
 from runtime.local.paths import DataDirectory
 
 Level = Literal["good", "note", "wrong"]
@@ -155,17 +156,17 @@ def _postgres(data: DataDirectory) -> Iterator[Finding]:
 
 
 def _broker(data: DataDirectory) -> Iterator[Finding]:
+    from runtime.local import external
     from runtime.local.accounts import first_unreachable
     from runtime.local.mosquitto import BrokerLimits, find_mosquitto
 
     if os.environ.get("SERVITIZE_MQTT_URL"):
         yield Finding(
-            "broker",
-            "good",
-            "the broker of SERVITIZE_MQTT_URL",
-            "that variable is set; nothing is started here",
-            "see that it keeps sessions and does not bound queued messages by number (max_queued_messages 0)",
+            "broker", "good", "the broker of SERVITIZE_MQTT_URL", "that variable is set; nothing is started here"
         )
+        service = external.service_endpoint(data)
+        assert service is not None
+        yield from _external_broker(service, external.control_endpoint(data))
         return
     wanted = os.environ.get("SERVITIZE_MQTT_BROKER", "")
     mosquitto = find_mosquitto() if wanted != "iotcore" else None
@@ -301,6 +302,11 @@ def _broker_running(data: DataDirectory) -> Iterator[Finding]:
     if endpoint is None:
         yield Finding("broker", "wrong", "not running", hint=f"its log is {data.root / 'logs' / 'broker.log'}")
         return
+    if data.state().get("servers", {}).get("broker", {}).get("kind") == "external":
+        if not os.environ.get("SERVITIZE_MQTT_URL"):  # else it was looked at above
+            yield from _external_broker(endpoint, read_endpoints(data).control)
+        yield from _accounts(data)
+        return
     if not endpoint.tls:
         if is_let_in(endpoint.host, endpoint.port, endpoint.username or "", endpoint.password or ""):
             yield Finding("broker", "good", f"lets ingest in at {endpoint.host}:{endpoint.port}")
@@ -314,6 +320,69 @@ def _broker_running(data: DataDirectory) -> Iterator[Finding]:
     able = data.state().get("broker", {}).get("capabilities", {})
     for note in able.get("notes", []):
         yield Finding("broker", "note", note)
+
+
+def _external_broker(service: BrokerEndpoint, control: BrokerEndpoint | None) -> Iterator[Finding]:
+    """What can be seen of somebody else's broker, and in words what cannot."""
+    from runtime.broker_check import MESSAGES, look_at
+    from runtime.local.dynsec import DynamicSecurity
+
+    if not service.tls and service.host not in ("127.0.0.1", "localhost", "::1"):
+        yield Finding(
+            "broker", "note", f"{service.host} is reached in plain text", hint="write mqtts:// in SERVITIZE_MQTT_URL"
+        )
+    seen = look_at(service)
+    yield Finding(
+        "broker", "good", f"lets us in at {service.host}:{service.port}; version {seen.version or 'not told'}"
+    )
+    tried = f"{seen.kept} of {MESSAGES} messages waited for a client that was away"
+    if not seen.session or seen.kept < MESSAGES:
+        yield Finding(
+            "broker", "wrong", tried if seen.session else "it forgets a client that is away",
+            "they were acknowledged to who sent them: that is how readings are lost",
+            "Mosquitto: max_queued_messages 0 and max_queued_bytes, see deploy/mosquitto/mosquitto.conf",
+        )  # fmt: skip
+    else:
+        yield Finding("broker", "good", tried, "so max_queued_messages is not at its default of 1000")
+    yield Finding(
+        "broker", "note", "what it keeps over its own death cannot be seen from outside",
+        hint="Mosquitto: persistence true, autosave_interval 5, persistent_client_expiration unset or weeks",
+    )  # fmt: skip
+    if control is None:
+        yield Finding(
+            "broker accounts", "note", "devices' accounts are made where that broker is managed",
+            hint="docs/how-to/device-credentials.md: leave them to us",
+        )  # fmt: skip
+        return
+    with DynamicSecurity(control) as plugin:
+        if plugin.denies_by_default():
+            yield Finding("broker accounts", "good", "the control account is let in; nothing is allowed by default")
+        else:
+            yield Finding(
+                "broker accounts", "wrong", "whoever has an account may do things that nobody allowed",
+                hint="servitize broker sync",
+            )  # fmt: skip
+
+
+def _accounts(data: DataDirectory) -> Iterator[Finding]:
+    """Whether an external broker's accounts are as the database says; only where they are ours to keep."""
+    from runtime import bootstrap
+    from runtime.access import connected
+    from runtime.broker_accounts import reconcile, wanted_accounts
+    from runtime.endpoints import read_endpoints
+    from runtime.local.dynsec import DynamicSecurity
+
+    at = read_endpoints(data)
+    if at.control is None:
+        return
+    master = data.secret(bootstrap.DEVICE_MASTER)
+    with connected(at.databases[bootstrap.OWNER]) as connection, DynamicSecurity(at.control) as plugin:
+        repair = reconcile(plugin, lambda: wanted_accounts(connection, master), change=False)
+    unlike = repair.anything or bool(repair.lost)
+    yield Finding(
+        "broker accounts", "wrong" if unlike else "good", "; ".join(repair.lines(done=False)),
+        hint="servitize broker sync" if repair.anything else "",
+    )  # fmt: skip
 
 
 def _api(data: DataDirectory) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runtime import bootstrap
+from runtime.account_keeper import AccountKeeper
 from runtime.endpoints import ApiEndpoint, Endpoints
 from runtime.keeper import Keeper, Part
 from runtime.local.accounts import Account, first_unreachable
@@ -105,6 +106,8 @@ class Supervisor:
             lambda: data.secret(bootstrap.DEVICE_MASTER),
         )
 
+        self._accounts: AccountKeeper | None = None
+
     # -- lifecycle -------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -137,11 +140,17 @@ class Supervisor:
                 started.result()
         self.keeper.start()
         self._orders.start()
+        if self.endpoints.control is not None:
+            dsn, master = self.endpoints.databases[bootstrap.WRITER], self.data.secret(bootstrap.DEVICE_MASTER)
+            self._accounts = AccountKeeper(dsn, self.endpoints.control, master)
+            self._accounts.start()
         self.data.update_state("instance", ready=time.time(), api=self.api.url)
 
     def stop(self) -> None:
         """Stop all parts in reverse order and give the lock back; safe to call at any point of a start."""
         self._orders.stop()
+        if self._accounts is not None:
+            self._accounts.stop()
         self.keeper.stop(lambda name, seconds: self._report(StepDone(f"stop {name}", "", seconds)))
         self.data.update_state("instance", pid=None, ready=None)
         self.data.release()

@@ -39,9 +39,9 @@ def sync(
     data = data_directory(home)
     with access.owner(data) as connection:
         control = BrokerRights(data).external_control()
-        wanted = wanted_accounts(connection, data.secret(bootstrap.DEVICE_MASTER))
+        master = data.secret(bootstrap.DEVICE_MASTER)
         with DynamicSecurity(control) as broker:
-            repair = reconcile(broker, wanted, change=not check)
+            repair = reconcile(broker, lambda: wanted_accounts(connection, master), change=not check)
     if as_json:
         print_json(repair.as_document())
     else:

@@ -98,7 +98,7 @@ def external_capabilities(*, provisioned: bool = False) -> BrokerCapabilities:
             accounts,
             (
                 "See that it keeps sessions over a restart and does not bound queued messages by their number "
-                "(Mosquitto: persistence true, max_queued_messages 0); neither can be seen from here."
+                "(Mosquitto: persistence true, max_queued_messages 0); `servitize doctor` tries the second."
             ),
         ),
     )

@@ -8,10 +8,8 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -49,12 +47,6 @@ def tracked_files() -> list[Path]:
         found = (path.relative_to(ROOT) for path in ROOT.rglob("*"))
         names = [name for name in found if not any(part.startswith(".") for part in name.parts)]
     return [ROOT / name for name in names if (ROOT / name).is_file()]
-
-
-def compose() -> dict[str, Any]:
-    document = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    assert isinstance(document, dict)
-    return document
 
 
 class TestRooms:
@@ -155,47 +147,6 @@ class TestTrackedFiles:
         assert len(readme.splitlines()) <= 70
         assert "make demo" in readme
         assert "make test" in readme
-
-
-class TestCompose:
-    def test_every_port_is_bound_to_loopback(self) -> None:
-        for name, service in compose()["services"].items():
-            for port in service.get("ports", []):
-                assert str(port).startswith("127.0.0.1:"), f"{name} shows {port} to other machines"
-
-    def test_a_password_is_required_and_never_has_a_default(self) -> None:
-        text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-        for name, operator in re.findall(r"(?<!\$)\$\{(\w+)(:?[-?+]?)", text):
-            if re.search("PASSWORD|SECRET|TOKEN|KEY", name):
-                assert operator == ":?", f"${{{name}}} must be required, with a word on how to set it"
-
-    def test_no_password_stands_in_the_file(self) -> None:
-        for name, service in compose()["services"].items():
-            for key, value in service.get("environment", {}).items():
-                if re.search("PASSWORD|SECRET|TOKEN|KEY", key):
-                    assert str(value).startswith("${"), f"{name}: {key} is written out"
-                # In an address, what stands between the user's colon and the @ is a password.
-                for password in re.findall(r"://[^:/@\s]*:(.+)@", str(value)):
-                    assert password.startswith("${"), f"{name}: the password in {key} is written out"
-
-    def test_what_runs_on_is_watched_and_what_it_waits_for_is_ready(self) -> None:
-        services = compose()["services"]
-        for name, service in services.items():
-            if service.get("restart") != "no":
-                assert "healthcheck" in service, f"{name} has no healthcheck"
-            for other, how in service.get("depends_on", {}).items():
-                once = services[other].get("restart") == "no"
-                assert how["condition"] == ("service_completed_successfully" if once else "service_healthy")
-
-    def test_images_are_pinned_to_a_version(self) -> None:
-        for name, service in compose()["services"].items():
-            if "build" not in service:
-                assert re.search(r":\d+\.\d+\.\d+", service["image"]), f"{name}: {service['image']}"
-
-    def test_our_image_does_not_run_as_root(self) -> None:
-        users = re.findall(r"^USER (\S+)$", (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-        assert users
-        assert not users[-1].startswith(("0", "root"))
 
 
 class TestBroker:

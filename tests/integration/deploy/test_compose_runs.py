@@ -198,4 +198,6 @@ def test_another_login_than_its_own_is_refused(deployment: Deployment) -> None:
 
 def test_all_end_in_order_when_told(deployment: Deployment) -> None:
     """Last of all: compose's ``stop_grace_period`` is never needed."""
-    assert deployment.stop(*RUNNING) == dict.fromkeys(RUNNING, 0)
+    codes = deployment.stop(*RUNNING)
+    assert codes.pop("api") in (0, -15)  # uvicorn ends in order and then by the signal that it was sent
+    assert set(codes.values()) == {0}, codes
