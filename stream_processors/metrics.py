@@ -73,7 +73,7 @@ class MetricsServer:
 
     def __init__(self, host: str, port: int, status: Callable[[], Mapping[str, Any]]) -> None:
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Collector(status))  # type: ignore[arg-type]
+        registry.register(Collector(status))
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

@@ -38,7 +38,7 @@ from stream_processors.kafka.topics import MAX_MESSAGE, TELEMETRY, KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-LINGER: Final = 0.1
+LINGER: Final = 0.2
 """Seconds that a part waits for company from the next records; adds to what an alarm takes."""
 FULL: Final = 2_000
 """Readings at which a partition's part is large enough: more gains little per reading (design: figures)."""
