@@ -12,12 +12,14 @@ SELECT h.index AS health, coalesce(c.state, 'unknown') AS state, c.at AS state_s
  WHERE e.id = :equipment::int;
 
 -- name: reasons(equipment, component)
--- What takes from the health, most first; suspects among the instruments take nothing and come last. Component NULL: of the machine.
-SELECT h.equipment_id, h.component, coalesce(k.name, h.component) AS component_name, r.x->>'text' AS reason,
+-- What takes from the health, most first; suspects among the instruments take nothing and come last. What has become an alarm is told in the
+-- alarm's words, with the value that raised it. Component NULL: of the machine.
+SELECT h.equipment_id, h.component, coalesce(k.name, h.component) AS component_name, coalesce(a.title, r.x->>'text') AS reason,
        (r.x->>'takes')::float8 AS takes, coalesce(r.x->>'failure_mode', '') AS failure_mode, h.at AS assessed_at
   FROM servitize.health h
   LEFT JOIN servitize.component k ON k.equipment_id = h.equipment_id AND k.key = h.component
  CROSS JOIN LATERAL jsonb_array_elements(h.reasons) AS r (x)
+  LEFT JOIN servitize.alarm a ON a.equipment_id = h.equipment_id AND a.condition = r.x->>'condition' AND a.active
  WHERE h.equipment_id = :equipment::int AND h.component <> '' AND (:component::text IS NULL OR h.component = :component::text)
  ORDER BY takes DESC NULLS LAST, h.index, reason
  LIMIT 100;
@@ -43,11 +45,14 @@ placed AS (
                   WHERE a.path = r.path[1 : cardinality(a.path)]) AS place
       FROM ranked r),
 alarm AS MATERIALIZED (
-    SELECT a.component, count(*) AS alarms FROM servitize.alarm a
+    SELECT a.component, count(*) AS alarms,
+           (array_agg(a.title ORDER BY a.concern <> 'machine', servitize.priority_rank(a.priority), a.raised_at DESC)
+            FILTER (WHERE a.active))[1] AS title
+      FROM servitize.alarm a
      WHERE a.equipment_id = :equipment::int AND a.state <> 'normal' GROUP BY a.component)
 SELECT :equipment::int AS equipment_id, p.key AS component, cardinality(p.path) - 1 AS depth,
        coalesce(l.name, regexp_replace(replace(initcap(p.path[cardinality(p.path)]), '_', ' '), '(\D)(\d)', '\1 \2', 'g')) AS name, coalesce(l.index, p.worst) AS health,
-       coalesce(l.reasons->0->>'text', '') AS reason, coalesce(a.alarms, 0) AS alarms
+       coalesce(a.title, l.reasons->0->>'text', '') AS reason, coalesce(a.alarms, 0) AS alarms
   FROM placed p
   LEFT JOIN leaf l ON l.path = p.path
   LEFT JOIN alarm a ON a.component = p.key

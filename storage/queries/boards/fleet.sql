@@ -14,9 +14,10 @@ SELECT count(*) AS machines,
  WHERE e.status = 'approved';
 
 -- name: machines()
--- One row per machine, worst first; unknown health before good health, since nobody knows.
+-- One row per machine, worst first; unknown health before good health, since nobody knows. Why: its most urgent alarm, else what takes most
+-- from its health.
 SELECT e.id AS equipment_id, e.name AS equipment, t.name AS type, s.name AS site, h.index AS health,
-       coalesce(h.reasons->0->>'text', '') AS reason, coalesce(c.state, 'unknown') AS state, c.at AS state_since,
+       coalesce(k.title, h.reasons->0->>'text', '') AS reason, coalesce(c.state, 'unknown') AS state, c.at AS state_since,
        coalesce(a.urgent, 0) AS urgent, coalesce(a.high, 0) AS high, coalesce(a.medium, 0) AS medium, coalesce(a.low, 0) AS low,
        h.at AS assessed_at
   FROM servitize.equipment e
@@ -25,6 +26,11 @@ SELECT e.id AS equipment_id, e.name AS equipment, t.name AS type, s.name AS site
   LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
   LEFT JOIN LATERAL (
       SELECT x.state, x.at FROM servitize.state_change x WHERE x.equipment_id = e.id ORDER BY x.at DESC LIMIT 1) c ON true
+  LEFT JOIN LATERAL (
+      SELECT x.title FROM servitize.alarm x
+       WHERE x.equipment_id = e.id AND x.active AND x.first_out IS NULL
+         AND x.state NOT IN ('normal', 'shelved', 'suppressed_by_design', 'out_of_service')
+       ORDER BY x.concern <> 'machine', servitize.priority_rank(x.priority), x.raised_at DESC LIMIT 1) k ON true
   LEFT JOIN (
       SELECT x.equipment_id, count(*) FILTER (WHERE x.priority = 'urgent') AS urgent, count(*) FILTER (WHERE x.priority = 'high') AS high,
              count(*) FILTER (WHERE x.priority = 'medium') AS medium, count(*) FILTER (WHERE x.priority = 'low') AS low

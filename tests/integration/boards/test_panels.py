@@ -172,7 +172,7 @@ def test_grafanas_statement_gives_the_same_rows_as_the_bound_one(plain_demo: Dem
             assert len(sent.rows) == len(bound.rows) > 0, f"{board.key}/{one.key}"
             if isinstance(one, Panel) and one.kind in (Kind.TIMESERIES, Kind.STATES, Kind.GRID):
                 assert sent.columns == ("time", "metric", "Value")
-                assert sent.rows == bound.rows
+                assert sent.rows == tuple((r["time"], r["metric"], r["value"]) for r in bound.mappings())
             elif isinstance(one, Panel):
                 assert sent.columns[: len(bound.columns)] == bound.columns
         for variable in board.variables:
