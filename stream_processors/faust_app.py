@@ -135,6 +135,7 @@ class Reader:
         self._moving: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._told = False
         self._lag = _Lag()
         self.stopped: dict[int, str] = {}
         """Partitions that cannot go on, and why; said again every minute."""
@@ -147,6 +148,8 @@ class Reader:
         """Until :meth:`end` is called or the app fails; the host is the caller's to start and stop."""
         self._host = host
         self._loop = asyncio.get_running_loop()
+        if self._told:
+            return
         self.app = app = self._make_app()
         reporter = asyncio.create_task(self._report())
         ended = asyncio.create_task(self._ended.wait())
@@ -168,7 +171,8 @@ class Reader:
                 await asyncio.wait_for(app.stop(), _STOP_SECONDS)
 
     def end(self) -> None:
-        """From any thread."""
+        """From any thread, also before :meth:`run`."""
+        self._told = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
 

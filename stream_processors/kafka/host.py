@@ -32,7 +32,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from core.errors import UnavailableError
+from core.errors import FencedError, UnavailableError
 from core.ports import RecordCodec, RegistryPort, StreamPosition
 from core.registry import RegistrySnapshot
 from core.telemetry import MAX_BATCH_READINGS, DeadLetter, StreamRecord, TelemetryBatch
@@ -149,6 +149,7 @@ class PartitionHost:
         self._ended = threading.Event()
         self._waiting_bytes = 0
         self._failures: dict[tuple[int, int], int] = {}
+        self._adopting = False
         self._partitioning = Partitioning(RegistrySnapshot(-1, {}, {}, {}))
         self.committed: dict[int, int] = {}
         """By partition, the first offset not committed; for lag, and for Kafka's own book."""
@@ -209,7 +210,7 @@ class PartitionHost:
             return
         began = time.monotonic()
         names = [stream_name(partition) for partition in wanted]
-        found = self._patiently(lambda: self._committer.call(lambda: self._writer.acquire_all(names)).result())
+        found = self._patiently(lambda: self._committer.call(lambda: self._acquire(names)).result())
         partitioning = self._partitioning
         for partition, position in zip(wanted, found, strict=True):
             core = StreamCore(position, partitioning.only(partition), self._factory, self._snapshot_seconds)
@@ -222,8 +223,18 @@ class PartitionHost:
                 self._held[partition] = held
                 self.committed[partition] = position.next_offset
         if partitioning is not self._partitioning:  # it changed while we restored
-            self._work.put(self._adopt)
+            self._work.put(lambda: self._catch_up(wanted))
         log.info("partitions.acquired", partitions=wanted, seconds=round(time.monotonic() - began, 2))
+
+    def _acquire(self, names: Sequence[str]) -> list[StreamPosition]:
+        """In the writer's thread. After a lost connection it may turn out there that one of the others is lost."""
+        while True:
+            try:
+                return self._writer.acquire_all(names)
+            except FencedError as error:
+                if not error.stream:
+                    raise
+                self._fenced(error.stream)
 
     def release(self, partitions: Iterable[int], timeout: float = _DRAIN_SECONDS) -> bool:
         """Commit what was stepped, store a checkpoint, leave. What only waits is dropped: its next owner reads it.
@@ -474,7 +485,8 @@ class PartitionHost:
         failing = False
         while not self._ended.wait(_REGISTRY_SECONDS):
             try:
-                if self._registry_port.version() != self._partitioning.registry.version:
+                if not self._adopting and self._registry_port.version() != self._partitioning.registry.version:
+                    self._adopting = True
                     self._work.put(self._adopt)
                 failing = False
             except Exception as error:  # whatever it is, the registry we have goes on serving
@@ -489,11 +501,22 @@ class PartitionHost:
             if registry.version >= at_least:
                 break
             self._ended.wait(0.1)  # a replica that is behind, or a database that was set back
-        self._partitioning = Partitioning(registry)
+        before, self._partitioning = self._partitioning, Partitioning(registry)
+        self._adopting = False
         with self._lock:
             held_now = list(self._held.values())
         for held in held_now:
-            held.core.reconfigure(self._partitioning.only(held.partition))
+            was, now = before.only(held.partition), self._partitioning.only(held.partition)
+            if (was.equipment, was.types) != (now.equipment, now.types):  # most changes are of other partitions
+                held.core.reconfigure(now)
+
+    def _catch_up(self, partitions: Iterable[int]) -> None:
+        """These were restored by a registry that is no longer today's."""
+        for partition in partitions:
+            with self._lock:
+                held = self._held.get(partition)
+            if held is not None:
+                held.core.reconfigure(self._partitioning.only(partition))
 
     # --- the writer thread ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -92,7 +93,9 @@ class Registry:
 
 
 class Worker:
-    def __init__(self, table: Table, processor: Any = Processor, **options: Any) -> None:
+    def __init__(
+        self, table: Table, processor: Any = Processor, registry: Registry | None = None, **options: Any
+    ) -> None:
         self.lost: list[int] = []
         self.poison: list[Poison] = []
         self.failures: list[BaseException] = []
@@ -101,7 +104,7 @@ class Worker:
             table,
             processor,
             CODEC,
-            Registry(REGISTRY),
+            registry or Registry(REGISTRY),
             topic="t",
             lost=self.lost.append,
             failed=self.failures.append,
@@ -262,3 +265,18 @@ def test_ticks_that_go_back_are_dropped(table: Table, start: Callable[..., Worke
         worker.give(offset, StreamRecord(readings(offset, 5).batch, (Tick(tenant, at * 1_000_000),)))
     until(lambda: table.next.get(NAME) == 5)
     assert [t.at // 1_000_000 for unit in table.units for t in unit.record.ticks] == [10, 20, 30]
+
+
+def test_a_record_named_by_a_newer_registry_waits_until_that_is_known(
+    table: Table, start: Callable[..., Worker]
+) -> None:
+    """The machine was registered a second ago, and its first reading is over the limit."""
+    known = replace(REGISTRY, version=REGISTRY.version, equipment={})
+    registry = Registry(known)
+    worker = start(registry=registry)
+    registry.snapshot = replace(REGISTRY, version=REGISTRY.version + 1)
+    data = CODEC.encode(readings(0, 25))
+    assert worker.host.arrived(MINE, 0, data, REGISTRY.version + 1) is Place.TAKEN
+    assert worker.host.arrived(MINE, 1, CODEC.encode(readings(5, 25)), REGISTRY.version + 1) is Place.TAKEN
+    until(lambda: committed(table, 2))
+    assert table.said(TRIP) == ["raised"]
