@@ -87,13 +87,15 @@ def read_type(file: Path) -> tuple[EquipmentType, Mapping[str, Any]]:
 
 
 def first_contents(data: DataDirectory, endpoints: Endpoints) -> str:
-    """Publish the catalogue's types and make a first tenant with a key; idempotent. What was done, in words."""
-    from storage import admin
+    """Publish the catalogue's types and make a first tenant with a key, whose people run the platform; idempotent. What
+    was done, in words."""
+    from storage import admin, board_logins
 
     with psycopg.connect(endpoints.databases[OWNER]) as connection:
         published = _publish_catalogue(data, connection)
         if admin.tenant_id(connection, FIRST_TENANT) is None:
-            admin.create_tenant(connection, FIRST_TENANT, "Main")
+            first = admin.create_tenant(connection, FIRST_TENANT, "Main")
+            board_logins.operates(connection, first, yes=True)
     ensure_api_key(data, endpoints, FIRST_TENANT)
     return f"published {', '.join(published)}" if published else "nothing new"
 

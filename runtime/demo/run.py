@@ -135,11 +135,12 @@ def _settle_seed(files: DemoFiles, seed: int | None) -> int:
 
 def _prepare_tenant(data: DataDirectory, endpoints: Endpoints) -> _Tenant:
     """Tenant, equipment and the gateway that sends for them; idempotent."""
-    from storage import admin
+    from storage import admin, board_logins
 
     password = data.secret("demo-gateway")
     with psycopg.connect(endpoints.databases[bootstrap.OWNER]) as connection:
         tenant = admin.create_tenant(connection, TENANT, "Demonstration", publisher_clock=True, exist_ok=True)
+        board_logins.operates(connection, tenant, yes=True)  # who looks at the demonstration looks at all of it
         site = admin.create_site(connection, tenant, "site-1", "Demonstration site")
         for key, type_key in TYPES.items():
             type_ = bootstrap.load_type(connection, type_key)
