@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 from core.errors import InvalidInputError
 from ingest.told import StopSignal
 from runtime.local.paths import DataDirectory
-from runtime.service_settings import KINDS, broker, database, endpoints, needed, number, status_file, worker_name
+from runtime.service_settings import (
+    KINDS,
+    broker,
+    database,
+    endpoints,
+    metrics_listen,
+    needed,
+    number,
+    status_file,
+    worker_name,
+)
 
 if TYPE_CHECKING:
     from ingest.session import MqttSettings
@@ -43,6 +53,7 @@ def _ingest(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -
     from runtime.settings import SPARKPLUG_HOST_ID
     from stream_processors.ingest_main import IngestConfig, run
 
+    metrics = metrics_listen(environ)
     config = IngestConfig(
         database=database(data, "ingest", environ),
         mqtt=_mqtt(data, environ),
@@ -52,6 +63,8 @@ def _ingest(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -
         heartbeat_url=environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
         sparkplug=SparkplugSettings(host_id=environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
+        metrics_port=metrics.port,
+        metrics_host=metrics.host,
     )
     return run(config, told)
 
@@ -60,11 +73,14 @@ def _worker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -
     from stream_processors.faust_app import GroupSettings
     from stream_processors.worker_main import WorkerConfig, run
 
+    metrics = metrics_listen(environ)
     config = WorkerConfig(
         database=database(data, "worker", environ),
         kafka=_kafka(data, environ),
         group=GroupSettings(name=worker_name(environ)),
         status_file=str(status_file(data, "worker")),
+        metrics_port=metrics.port,
+        metrics_host=metrics.host,
     )
     return run(config, told)
 

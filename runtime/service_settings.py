@@ -19,7 +19,7 @@ from runtime.endpoints import ApiEndpoint, BrokerEndpoint, Endpoints
 from runtime.local import external
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import with_password
-from runtime.settings import Settings, choose_settings
+from runtime.settings import Listen, Settings, choose_settings, parse_listen
 
 KINDS: Final = ("ingest", "worker", "api", "caretaker")
 _LOGINS: Final = {"ingest": "servitize_writer", "worker": "servitize_writer", "api": "servitize_api"}
@@ -107,6 +107,14 @@ def worker_name(environ: Mapping[str, str]) -> str:
     if not _PLAIN_WORDS.fullmatch(name):
         raise InvalidInputError(f"SERVITIZE_WORKER_NAME is {name!r}", hint="letters, digits, dots, dashes")
     return name
+
+
+def metrics_listen(environ: Mapping[str, str]) -> Listen:
+    """Where figures for Prometheus are shown; without a port nowhere. They cover all tenants: a network of your own."""
+    listen = parse_listen(environ.get("SERVITIZE_METRICS_LISTEN"), "SERVITIZE_METRICS_LISTEN")
+    if environ.get("SERVITIZE_METRICS_LISTEN") and not listen.port:
+        raise InvalidInputError("SERVITIZE_METRICS_LISTEN names no port", hint="e.g. 0.0.0.0:9100")
+    return listen
 
 
 def status_file(data: DataDirectory, kind: str) -> Path:

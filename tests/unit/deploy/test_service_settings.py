@@ -12,7 +12,7 @@ from core.errors import InvalidInputError, ServitizeError
 from ingest.tls import ClientTls
 from runtime import healthcheck
 from runtime.local.paths import DataDirectory
-from runtime.service_settings import broker, database, endpoints, number, worker_name
+from runtime.service_settings import broker, database, endpoints, metrics_listen, number, worker_name
 
 WRITER = {"SERVITIZE_DATABASE_URL": "postgresql://servitize_writer@db:5432/servitize?sslmode=require"}
 MQTT = {"SERVITIZE_MQTT_URL": "mqtts://servitize-service@broker:8883", "SERVITIZE_MQTT_CA": "/ca.crt"}
@@ -114,6 +114,14 @@ def test_numbers_and_names_are_checked() -> None:
         number({"N": "x"}, "N", 3)
     with pytest.raises(InvalidInputError, match="worker 1"):
         worker_name({"SERVITIZE_WORKER_NAME": "worker 1"})
+
+
+def test_figures_are_shown_only_where_somebody_said() -> None:
+    assert metrics_listen({}).port is None
+    at = metrics_listen({"SERVITIZE_METRICS_LISTEN": "0.0.0.0:9100"})
+    assert (at.host, at.port) == ("0.0.0.0", 9100)
+    with pytest.raises(InvalidInputError, match="no port"):
+        metrics_listen({"SERVITIZE_METRICS_LISTEN": "0.0.0.0"})
 
 
 class TestHealthcheck:
