@@ -136,6 +136,7 @@ async def _sign_in(request: Request) -> Response:
     ticket = form.get("ticket", "").strip()
     secret = await (session.sign_in_once(request, ticket) if ticket else session.sign_in(request, form.get("key", "")))
     if secret is None:
+        request.app.state.doorkeeper.failed(request)
         why = (
             "This link was used already, or is too old. Sign in with a key."
             if ticket

@@ -36,8 +36,7 @@ from storage.secrets import digest, split_key
 ROOT: Final = "/board"
 CSRF_HEADER: Final = "x-csrf-token"
 _ATTEMPTS: Final = RateLimitItemPerMinute(10)
-"""Of one address. A key cannot be guessed anyway; this keeps who tries from keeping the database busy."""
-_ATTEMPTS_IN_ALL: Final = RateLimitItemPerMinute(100)
+"""That failed, of one address. A key cannot be guessed anyway; this keeps who tries from keeping the database busy."""
 
 
 @cache
@@ -107,18 +106,24 @@ def take_cookie(request: Request, response: Response) -> None:
 
 
 class Doorkeeper:
-    """Counts attempts to sign in, in this process."""
+    """Counts attempts to sign in that failed, in this process: a whole office behind one address may sign in."""
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def admit(self, request: Request) -> None:
-        """Raises ``too-many-streams``' sibling 429 when an address, or all together, try too often."""
-        address = request.client.host if request.client else "?"
-        if not self._limiter.hit(_ATTEMPTS, address) or not self._limiter.hit(_ATTEMPTS_IN_ALL, "all"):
+        """Raises ``too-many-attempts`` when an address failed too often within a minute."""
+        if not self._limiter.test(_ATTEMPTS, _address(request)):
             raise ApiError(
                 "too-many-attempts", "too many attempts to sign in; wait a minute", headers={"Retry-After": "60"}
             )
+
+    def failed(self, request: Request) -> None:
+        self._limiter.hit(_ATTEMPTS, _address(request))
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "?"
 
 
 async def sign_in(request: Request, key: str) -> str | None:

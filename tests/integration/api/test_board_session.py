@@ -74,7 +74,7 @@ class TestTheDoor:
         assert answer.status_code == 401
         assert "set-cookie" not in answer.headers
 
-    def test_attempts_are_counted(self, door: httpx2.Client, world: World) -> None:
+    def test_attempts_that_fail_are_counted(self, door: httpx2.Client, world: World) -> None:
         codes = [sign_in(door, "sv_000000000000_" + "x" * 43).status_code for _ in range(12)]
         assert codes == [401] * 10 + [429] * 2
         assert sign_in(door, world.a.keys["read"]).status_code == 429
