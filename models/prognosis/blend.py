@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
@@ -63,7 +65,9 @@ class Blend(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             ).fit(x[some], root[some])  # fmt: skip
             self.scaler_ = StandardScaler().fit(x)
             scaled = self.scaler_.transform(x[more])
-            self.nets_ = [self._net(i).fit(scaled, root[more]) for i in range(self.nets)]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs and no more is what is wanted
+                self.nets_ = [self._net(i).fit(scaled, root[more]) for i in range(self.nets)]
         return self
 
     def predict(self, x: FloatArray) -> FloatArray:

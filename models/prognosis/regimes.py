@@ -14,6 +14,9 @@ FloatArray = NDArray[np.float64]
 _ENOUGH: Final = 1.1
 """Fewer regimes are preferred while they leave at most this times the least unexplained variance."""
 _FIT_ROWS: Final = 2000
+_FELT: Final = 0.03
+"""A setting that explains less of every sensor's variance is noise: it has no part in the distances."""
+_BINS: Final = 12
 
 
 class RegimeNormaliser(BaseEstimator):  # type: ignore[misc]
@@ -22,10 +25,10 @@ class RegimeNormaliser(BaseEstimator):  # type: ignore[misc]
     Settings alone do not say how many regimes there are: their noise always looks like a few. What counts is what the
     *sensors* feel: of the partitions of the settings into 1 … ``max_regimes`` clusters the smallest is taken that
     explains the sensors' variance nearly as well as any (median over sensors of within-regime by total variance). A
-    machine that has but one regime keeps one.
+    machine that has but one regime keeps one. Settings count in the distances by what the sensors feel of each.
 
-    Attributes: ``centres_`` [k, settings] in units of ``spread_``, ``mean_`` and ``sd_`` [k, sensors]; ``sd_`` is NaN
-    where a sensor does not move, and its normalised value is 0.
+    Attributes: ``centres_`` [k, settings] in units of ``spread_`` (infinite where a setting is not felt), ``mean_`` and
+    ``sd_`` [k, sensors]; ``sd_`` is NaN where a sensor does not move, and its normalised value is 0.
 
     >>> rng = np.random.default_rng(0)
     >>> load = rng.choice([0.0, 50.0, 100.0], 600)
@@ -44,14 +47,15 @@ class RegimeNormaliser(BaseEstimator):  # type: ignore[misc]
         settings, sensors = np.asarray(settings, float), np.asarray(sensors, float)
         step = max(1, len(settings) // _FIT_ROWS)
         some, felt = settings[::step], sensors[::step]
-        spread = settings.std(0) if settings.shape[1] else np.empty(0)
-        self.spread_ = np.where(spread > 1e-12, spread, np.inf)
+        relevance = np.array([_explained(column, felt) for column in some.T])
+        with np.errstate(divide="ignore"):
+            self.spread_ = np.where(relevance > _FELT, settings.std(0) / np.sqrt(np.maximum(relevance, _FELT)), np.inf)
         candidates = [np.zeros((1, settings.shape[1]))]
         if np.isfinite(self.spread_).any():
             scaled = some / self.spread_
             most = min(self.max_regimes, len(np.unique(scaled, axis=0)))
             candidates = [
-                KMeans(k, n_init=3, random_state=self.random_state).fit(scaled).cluster_centers_
+                KMeans(k, n_init=6, random_state=self.random_state).fit(scaled).cluster_centers_
                 for k in range(1, most + 1)
             ]
         left = np.array([self._unexplained(centres, some, felt) for centres in candidates])
@@ -97,3 +101,20 @@ class RegimeNormaliser(BaseEstimator):  # type: ignore[misc]
             mine = sensors[regime == r]
             within += mine.var(0) * (len(mine) / len(sensors))
         return float(np.median(within[alive] / total[alive]))
+
+
+def _explained(setting: FloatArray, sensors: FloatArray) -> float:
+    """Largest share of a sensor's variance that lies between quantile bins of the setting."""
+    if np.ptp(setting) <= 0:
+        return 0.0
+    edges = np.unique(np.quantile(setting, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    place = np.searchsorted(edges, setting, side="right")
+    total = sensors.var(0)
+    alive = total > 1e-12 * (1.0 + sensors.mean(0) ** 2)
+    if not alive.any():
+        return 0.0
+    within = np.zeros(sensors.shape[1])
+    for b in np.unique(place):
+        mine = sensors[place == b]
+        within += mine.var(0) * (len(mine) / len(sensors))
+    return float(np.max(1.0 - within[alive] / total[alive]))

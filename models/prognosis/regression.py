@@ -156,7 +156,7 @@ class LifeRegressor(BaseEstimator):  # type: ignore[misc]
         for k in range(self.folds):
             other: LifeRegressor = clone(self).set_params(folds=0)
             other._fit([life for i, life in enumerate(lives) if fold[i] != k])
-            for i in np.flatnonzero(fold == k):
+            for i in np.flatnonzero(fold == k).tolist():
                 predicted = other._point(other._features(lives[i]))
                 n = len(predicted)
                 rows.append(np.stack([np.full(n, float(i)), np.arange(1.0, n + 1), predicted, _left(lives[i])], axis=1))

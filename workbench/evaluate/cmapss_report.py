@@ -39,7 +39,7 @@ def evaluate_cmapss_command(
 
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     table = Table(title="remaining life after the last cycle, both sides capped at 125 cycles", title_justify="left")
     for column in (
         "",
