@@ -15,7 +15,9 @@ from runtime.cli import (
     device,
     instance,
     keys,
+    models,
     profile,
+    prognosis,
     registry,
     replay,
     serve,
@@ -53,6 +55,11 @@ app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(boards.app, name="boards")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
+replay.evaluate.command("cmapss")(prognosis.evaluate_cmapss)
+app.command()(models.train)
+app.command()(models.models)
+app.command()(models.promote)
+app.command()(models.rollback)
 app.command()(backtest.backtest)
 app.command()(instance.migrate)
 app.command()(serve.serve)

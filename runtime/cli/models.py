@@ -1,0 +1,143 @@
+"""``servitize train|models|promote|rollback``: learned models, from history to the one that speaks."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runtime.cli.options import AsJson, Home, data_directory
+
+SIGNING_KEY = "model-signing"
+"""The installation's secret under which model files are signed."""
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="For example remaining-life/pump.")]
+Version = Annotated[int, typer.Argument(metavar="VERSION", min=1)]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: it stays on record.")]
+TypeKey = Annotated[str, typer.Option("--type", metavar="KEY", help="Machines of this type.")]
+Step = Annotated[str, typer.Option("--step", metavar="D", help="A step of the machine's clock, e.g. '1 h' of running.")]
+Horizon = Annotated[float, typer.Option("--horizon", min=2.0, help="Steps beyond which lives are not told apart.")]
+Points = Annotated[
+    str, typer.Option("--points", metavar="A,B", help="What to look at (default: all that is measured).")
+]
+Settings = Annotated[str, typer.Option("--settings", metavar="A,B", help="Points that say how the machine is driven.")]
+Component = Annotated[str, typer.Option("--component", metavar="KEY", help="Only failures of this component.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="Only this tenant's machines.")]
+Failures = Annotated[
+    Path | None,
+    typer.Option("--failures", metavar="CSV", help="equipment,at[,component] (default: stored events).", exists=True),
+]
+To = Annotated[str, typer.Option("--to", metavar="PLACE", help="champion, challenger or retired.")]
+
+
+def train(
+    type_key: TypeKey,
+    step: Step = "1 h",
+    horizon: Horizon = 125.0,
+    points: Points = "",
+    settings: Settings = "",
+    component: Component = "",
+    tenant: Tenant = None,
+    failures: Failures = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the remaining life of a type's machines from stored history; the model is kept as a candidate.
+
+    A life goes from one failure to the next, in steps in which the machine ran.
+
+    \b
+    Example:
+      servitize train --type pump --step '1 h' --horizon 200 --settings load
+    """
+    from core.errors import NotFoundError
+    from core.time import parse_duration
+    from models.types import from_document
+    from runtime.cli.options import print_json, print_pairs
+    from storage.queries import load
+    from workbench.train.command import train as learn
+    from workbench.train.history import Wanted
+
+    known: dict[str, list[int]] | None = None
+    if failures is not None:
+        from workbench.backtest.verdict import read_failures
+
+        known = {}
+        for failure in read_failures(failures):
+            if not component or failure.component == component:
+                known.setdefault(failure.equipment, []).append(failure.at)
+    wanted = Wanted(type_key, parse_duration(step), _keys(points), _keys(settings), component, tenant, known)
+    with _signing(home) as (connection, key):
+        document = load("registry").type_document(connection, key=type_key)
+        if document is None:
+            raise NotFoundError(f"there is no type {type_key!r}", hint="see what there is: servitize types list")
+        name, version, metrics = learn(
+            connection, wanted, from_document(document[1]), key=key, actor=getpass.getuser(), horizon=horizon
+        )
+    if as_json:
+        print_json({"model": name, "version": version, "metrics": metrics})
+        return
+    print_pairs({"model": name, "version": version, **metrics})
+    print(f"\nlet it speak: servitize promote {name} {version}")
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only this, with who decided what.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learned models: versions, how well each does, which one speaks.
+
+    \b
+    Example:
+      servitize models remaining-life/pump
+    """
+    from workbench.train.command import models_command
+
+    with _signing(home) as (connection, _):
+        models_command(connection, name, as_json=as_json)
+
+
+def promote(name: Name, version: Version, to: To = "champion", reason: Reason = "", home: Home = None) -> None:
+    """Let a version speak, or be scored beside the one that does; whoever had the place is retired.
+
+    \b
+    Example:
+      servitize promote remaining-life/pump 3 --to challenger --reason 'with the new bearings'
+    """
+    from workbench.train.command import promote_command
+
+    with _signing(home) as (connection, key):
+        print(promote_command(connection, name, version, to, key=key, actor=getpass.getuser(), reason=reason))
+
+
+def rollback(name: Name, reason: Reason = "", home: Home = None) -> None:
+    """Let the champion before this one speak again.
+
+    \b
+    Example:
+      servitize rollback remaining-life/pump --reason 'too many early calls'
+    """
+    from storage import models as registry
+
+    with _signing(home) as (connection, _):
+        version = registry.rollback(connection, name, getpass.getuser(), reason)
+    print(f"{name} version {version} is champion again")
+
+
+@contextlib.contextmanager
+def _signing(home: Path | None) -> Iterator[tuple[Any, bytes]]:
+    """The owner's connection in one transaction, and the key of this installation."""
+    from runtime import access
+
+    data = data_directory(home)
+    with access.owner(data) as connection:
+        yield connection, data.secret(SIGNING_KEY).encode()
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
