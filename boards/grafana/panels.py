@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard, units
 from grafana_foundation_sdk.models import xychart as xychart_models
 
-from boards.definition import Board, Column, Format, Kind, Panel, Series, Style
+from boards.definition import Board, Column, Format, Kind, Meaning, Panel, Series, Style
 from boards.grafana import sql
 from boards.grafana.parts import (
     Made,
@@ -143,16 +143,16 @@ def _settings(place: Place, column: Column, *, cells: bool) -> list[dashboard.Dy
         found.append(setting("decimals", column.decimals))
     if column.values:
         found.append(setting("mappings", [mapping(place, column.values)]))
+    named = any(v.meaning is not Meaning.NEUTRAL for v in (column.values or {}).values())
     if column.zones:
-        found += [
-            setting("thresholds", thresholds(column.zones, "transparent" if cells else "text")),
-            setting("color", by_thresholds()),
-        ]
+        quiet = "transparent" if cells else "text"
+        found += [setting("thresholds", thresholds(column.zones, quiet)), setting("color", by_thresholds())]
     else:
-        found.append(setting("color", fixed_colour("text")))
+        # a cell is filled with it where its word says nothing
+        found.append(setting("color", fixed_colour("transparent" if cells and named else "text")))
     if not cells:
         return found
-    if column.zones or (column.values and any(v.meaning.value != "neutral" for v in column.values.values())):
+    if column.zones or named:
         found.append(setting("custom.cellOptions", coloured_cell()))
     if column.width is not None:
         found.append(setting("custom.width", column.width))

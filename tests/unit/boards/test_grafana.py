@@ -161,6 +161,19 @@ def test_links_carry_the_rows_values_and_the_time() -> None:
     assert {"id": "custom.hidden", "value": True} in hidden["properties"]
 
 
+def test_a_cell_is_filled_only_where_its_word_or_number_means_something() -> None:
+    machines = panels(render(BOARDS["fleet"], PLACE))[1]
+    settings = {
+        one["matcher"]["options"]: {p["id"]: p["value"] for p in one["properties"]}
+        for one in machines["fieldConfig"]["overrides"]
+    }
+    filled = {name for name, found in settings.items() if "custom.cellOptions" in found}
+    assert filled == {"health", "urgent", "high", "medium", "state"}
+    assert settings["urgent"]["thresholds"]["steps"][0]["color"] == "transparent"
+    assert settings["state"]["color"] == {"mode": "fixed", "fixedColor": "transparent"}
+    assert "color" not in settings["state"]["mappings"][0]["options"]["depot"]
+
+
 def test_uids_fit_grafanas_forty_letters_whatever_the_tenant_is_called() -> None:
     long = Place("servitize-" + "a" * 60, "x")
     other = Place("servitize-" + "a" * 59 + "b", "x")
