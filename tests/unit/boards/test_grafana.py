@@ -24,6 +24,7 @@ pytestmark = pytest.mark.boards
 
 PLACE = Place("servitize-acme", "Servitize · acme")
 DEPLOY = Path(__file__).parents[3] / "deploy" / "grafana"
+FILES = files()
 MACROS = {"$__unixEpochNanoFrom()", "$__unixEpochNanoTo()", "$__interval_ms"}
 
 
@@ -201,22 +202,22 @@ def test_every_kind_is_used() -> None:
 # --- files for provisioning -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", FILES)
 def test_files_for_grafanas_start_are_current(path: str) -> None:
     made = DEPLOY / path
     assert made.exists(), "servitize boards render --out deploy/grafana"
-    assert made.read_text(encoding="utf-8") == files()[path], "servitize boards render --out deploy/grafana"
+    assert made.read_text(encoding="utf-8") == FILES[path], "servitize boards render --out deploy/grafana"
 
 
 def test_no_file_is_left_of_a_board_that_went() -> None:
-    assert {str(file.relative_to(DEPLOY)) for file in DEPLOY.rglob("*") if file.is_file()} == set(files())
+    assert {str(file.relative_to(DEPLOY)) for file in DEPLOY.rglob("*") if file.is_file()} == set(FILES)
 
 
 def test_files_for_grafanas_start_agree_with_each_other_and_hold_no_secret() -> None:
-    source = yaml.safe_load(files()["provisioning/datasources/servitize.yaml"])["datasources"][0]
+    source = yaml.safe_load(FILES["provisioning/datasources/servitize.yaml"])["datasources"][0]
     assert source["secureJsonData"]["password"].startswith("$")
-    provider = yaml.safe_load(files()["provisioning/dashboards/servitize.yaml"])["providers"][0]
+    provider = yaml.safe_load(FILES["provisioning/dashboards/servitize.yaml"])["providers"][0]
     assert provider["options"]["path"].endswith("/dashboards")
-    for path, text in files().items():
+    for path, text in FILES.items():
         if path.endswith(".json"):
             assert all(panel["datasource"]["uid"] == source["uid"] for panel in panels(json.loads(text)))
