@@ -71,9 +71,14 @@ class Visitor:
 # --- the cookie -------------------------------------------------------------------------------------------------------
 
 
+def _https(request: Request) -> bool:
+    """By us, or by a proxy in front of us. Who lies about it harms his own cookie only."""
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+
+
 def _cookie_name(request: Request) -> str:
     # __Host-: a browser takes it only over https and for this host alone; plain http on loopback has no such promise
-    return "__Host-servitize-board" if request.url.scheme == "https" else "servitize-board"
+    return "__Host-servitize-board" if _https(request) else "servitize-board"
 
 
 def secret_of(request: Request) -> str | None:
@@ -89,14 +94,14 @@ def csrf_of(secret: str) -> str:
 
 def give_cookie(request: Request, response: Response, secret: str) -> None:
     """Ends with the browser; when the session ends by itself, the database says."""
-    https = request.url.scheme == "https"
+    https = _https(request)
     response.set_cookie(
         _cookie_name(request), secret, path="/" if https else ROOT, secure=https, httponly=True, samesite="strict"
     )
 
 
 def take_cookie(request: Request, response: Response) -> None:
-    https = request.url.scheme == "https"
+    https = _https(request)
     response.delete_cookie(
         _cookie_name(request), path="/" if https else ROOT, secure=https, httponly=True, samesite="strict"
     )

@@ -66,7 +66,7 @@ export class Bands extends Plot {
     this.widen(ctx, this.#bands.map((band) => band.name));
     this.top = 2;
     const { x, y, w, h } = this.inner;
-    const each = h / Math.max(1, this.#bands.length), thick = Math.max(2, Math.min(34, each - (each > 8 ? 4 : 1)));
+    const each = h / Math.max(1, this.#bands.length), thick = Math.max(2, Math.min(2.8 * this.em, each - (each > 8 ? 4 : 1)));
     this.toX = (ms) => x + ((ms - from) / (to - from)) * w;
     this.grid(ctx, timeTicks(from, to, w).map(([ms, label]) => [this.toX(ms), label]), []);
     ctx.save();
@@ -75,7 +75,7 @@ export class Bands extends Plot {
       ctx.fillStyle = paint("--ink");
       ctx.textAlign = "right";
       ctx.textBaseline = "middle";
-      if (each >= 11 || n % Math.ceil(11 / each) === 0) ctx.fillText(this.#short(ctx, band.name), x - 7, middle);
+      if (each >= this.em || n % Math.ceil(this.em / each) === 0) ctx.fillText(this.#short(ctx, band.name), x - 7, middle);
       ctx.textAlign = "left";
       band.cells.forEach(([start, value], at) => {
         const end = Math.min(band.cells[at + 1]?.[0] ?? Infinity, start + this.step, to);

@@ -43,6 +43,7 @@ async function load(wanted, fresh = false) {
   }
   if (mine !== turn) return;
   span = [answer.from, answer.to];
+  live.answered();
   setNow(answer.now, false);
   if (timeline && query.marks) {
     marks.list = answer.marks;

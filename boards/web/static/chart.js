@@ -107,8 +107,8 @@ export class TimeChart extends Plot {
     const values = function* (list) { for (const series of list) yield* series.v; };
     let [low, high] = extent(values(this.shown), panel.low, panel.high);
     for (const [value] of panel.limits) if (value > high && value < high + (high - low)) high = value + (high - low) * 0.06;
-    this.top = panel.unit || panel.yTitle ? 20 : 8;
-    const count = Math.max(2, Math.floor((this.height - 40) / 44));
+    this.top = panel.unit || panel.yTitle ? Math.round(1.7 * this.em) : 8;
+    const count = Math.max(2, Math.floor((this.height - 40) / (3.6 * this.em)));
     const marksY = ticks(low, high, count), labels = tickLabels(marksY);
     this.widen(ctx, labels);
     const { x, y, w, h } = this.inner;
@@ -313,8 +313,8 @@ export class XYChart extends Plot {
     const all = this.#series.flatMap((series) => series.points);
     const [low, high] = extent(all.map((point) => point[1]), panel.low, panel.high);
     const [first, last] = extent(all.map((point) => point[0]), null, null);
-    this.top = 20;
-    this.bottom = 38;
+    this.top = Math.round(1.7 * this.em);
+    this.bottom = Math.round(3.2 * this.em);
     const ys = ticks(low, high, Math.max(2, this.height / 60)), labels = tickLabels(ys);
     this.widen(ctx, labels);
     const { x, y, w, h } = this.inner;

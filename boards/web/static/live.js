@@ -12,6 +12,7 @@ export class Live {
   #heard = 0;
   #lostAt = 0;
   #wait = 1000;
+  #answered = 0;
   #pulse = null;
   #pulseAt = 0;
   #text = document.getElementById("live-text");
@@ -19,6 +20,9 @@ export class Live {
   #waiting = document.getElementById("waiting");
 
   on(name, handler) { this.#handlers[name].push(handler); return this; }
+  /** The service answered a question: it is there, though we may not hear its events (too many streams are open). */
+  answered() { this.#answered = Date.now(); }
+
   get connected() { return this.#lostAt === 0 && this.#source !== null; }
 
   start() {
@@ -93,7 +97,8 @@ export class Live {
     const p = this.#pulse;
     const age = p && p.stored !== null ? (p.now - p.stored + performance.now() - this.#pulseAt) / 1000 : null;
     const old = age === null ? t("no data yet") : t("data {span} old", { span: span(Math.max(0, age)) });
-    if (this.#lostAt) { state = "lost"; text = `${t("Connection lost")} · ${old}`; }
+    if (this.#lostAt && this.#answered > this.#lostAt) { state = "stale"; text = `${t("Not live, asks now and then")} · ${old}`; }
+    else if (this.#lostAt) { state = "lost"; text = `${t("Connection lost")} · ${old}`; }
     else if (!p) { state = "starting"; text = t("Connecting …"); }
     else if (age === null || age > STALE_SECONDS) { state = "stale"; text = `${t("Connected")} · ${old}`; }
     else text = `${t("Live")} · ${old}`;

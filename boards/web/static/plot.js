@@ -59,7 +59,7 @@ const watcher = new ResizeObserver((entries) => { for (const { target } of entri
  * draw(ctx) and cursor(ctx) are the heir's; it sets left, right, top, bottom (the frame) in draw.
  */
 export class Plot {
-  width = 0; height = 0; left = 46; right = 10; top = 8; bottom = 22;
+  width = 0; height = 0; left = 46; right = 10; top = 8; bottom = 22; em = 12;
 
   constructor(host, label) {
     this.picture = el("canvas", { "aria-hidden": "true" });
@@ -79,7 +79,7 @@ export class Plot {
     const ctx = canvas.getContext("2d");
     ctx.setTransform(scale, 0, 0, scale, 0, 0);
     ctx.clearRect(0, 0, this.width, this.height);
-    ctx.font = `12px ${getComputedStyle(this.box).fontFamily}`;
+    ctx.font = `${this.em}px ${getComputedStyle(this.box).fontFamily}`;
     return ctx;
   }
 
@@ -87,6 +87,9 @@ export class Plot {
     this.width = this.box.clientWidth;
     this.height = this.box.clientHeight;
     if (this.width < 20 || this.height < 20) return;
+    // letters grow with the screen, as all others do
+    this.em = Math.round(0.8 * parseFloat(getComputedStyle(document.documentElement).fontSize));
+    this.bottom = Math.round(1.85 * this.em);
     this.draw(this.#fit(this.picture));
     this.point();
   }
@@ -96,7 +99,7 @@ export class Plot {
   get inner() { return { x: this.left, y: this.top, w: this.width - this.left - this.right, h: this.height - this.top - this.bottom }; }
 
   /** Room for the widest label at the left. */
-  widen(ctx, labels) { this.left = Math.min(120, Math.max(30, ...labels.map((label) => ctx.measureText(label).width + 14))); }
+  widen(ctx, labels) { this.left = Math.min(10 * this.em, Math.max(2.5 * this.em, ...labels.map((label) => ctx.measureText(label).width + 14))); }
 
   grid(ctx, xs, ys) {
     const { x, y, w, h } = this.inner;

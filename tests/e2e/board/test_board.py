@@ -207,6 +207,15 @@ class TestTheLine:
         expect(page.locator("[data-panel=alarms]")).to_contain_text("While nobody listened")
         expect(page.locator("#toasts")).to_contain_text("While nobody listened")
 
+    def test_where_too_many_listen_it_asks_instead_and_says_so(self, browsers: VisitorFactory, world: World) -> None:
+        visitor = browsers()
+        visitor.context.route("**/board/stream*", lambda route: route.fulfill(status=429, body="{}"))
+        page = visitor.enter(world.keys["read"])
+        visitor.see(page, "fleet")
+        world.alarm(world.machines[16], "Heard by asking")
+        expect(page.locator("#live")).to_contain_text("asks now and then", timeout=30_000)
+        expect(page.locator("[data-panel=alarms]")).to_contain_text("Heard by asking", timeout=30_000)
+
     def test_it_says_how_old_the_data_are(self, visitor: Visitor, world: World) -> None:
         world.execute("UPDATE servitize.latest_reading SET received_at = now() - interval '20 minutes'")
         page = visitor.see(visitor.enter(world.keys["read"]), "fleet")

@@ -68,6 +68,12 @@ class TestTheDoor:
         assert "path=/board" in cookie
         assert door.get("/board/data/fleet").status_code == 200
 
+    def test_over_https_the_cookie_is_for_https_and_this_host_alone(self, door: httpx2.Client, world: World) -> None:
+        answer = door.post("/board/sign-in", data={"key": world.a.keys["read"]}, headers={"x-forwarded-proto": "https"})
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-")
+        assert {"secure", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
+
     @pytest.mark.parametrize("key", ["", "sv_nonsense", "sv_000000000000_" + "x" * 43, "\x00' OR 1=1 --"])
     def test_what_is_no_key_opens_nothing(self, door: httpx2.Client, key: str) -> None:
         answer = sign_in(door, key)
