@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 _BUFFER: Final = 128
 """Records that Faust keeps between fetching and the agent: more would only be memory, up to 8 MB each."""
 _AT_ONCE: Final = 16
+_ASK_SECONDS: Final = 8.0
+"""For a question to Kafka before it is asked again."""
 _STOP_SECONDS: Final = 10.0
 """For leaving the group; with Kafka away nobody is there to hear it."""
 _FULL_PAUSE: Final = 0.01
@@ -61,7 +63,7 @@ class GroupSettings:
     group: str = "telemetry"
     session_timeout: float = 8.0
     heartbeat: float = 1.0
-    rebalance_timeout: float = 20.0
+    rebalance_timeout: float = 15.0
     static: bool = True
 
 
@@ -132,6 +134,8 @@ class Reader:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settling = asyncio.Lock()
         self._assigned: set[int] = set()
+        self._reading: set[int] = set()
+        """Held and sought: the others of ours are paused."""
         self._moving: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -187,7 +191,7 @@ class Reader:
             broker_session_timeout=group.session_timeout,
             broker_heartbeat_interval=group.heartbeat,
             broker_rebalance_timeout=group.rebalance_timeout,
-            broker_request_timeout=max(30.0, group.session_timeout + 1),
+            broker_request_timeout=max(group.rebalance_timeout, group.session_timeout) + 5.0,
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=group.name if group.static else None,
             stream_buffer_maxsize=_BUFFER,
@@ -229,9 +233,7 @@ class Reader:
     @property
     def settled(self) -> bool:
         """Whether all that is assigned is held (or has stopped)."""
-        return (
-            self.running and not self._settling.locked() and self._assigned <= {*self._host.partitions, *self.stopped}
-        )
+        return self.running and not self._settling.locked() and self._assigned <= {*self._reading, *self.stopped}
 
     # --- the agent ----------------------------------------------------------------------------------------------
 
@@ -264,8 +266,10 @@ class Reader:
         found = {tp: offset for tp in mine if (offset := self._host.next_offset(tp.partition)) is not None}
         found = {tp: offset for tp, offset in found.items() if tp.partition not in self.stopped}
         consumer.pause_partitions(mine - found.keys())
+        self._reading.clear()
         if found:
             await consumer.seek_wait(found)
+        self._reading |= {tp.partition for tp in found}
         self.ready = True
         return found
 
@@ -275,6 +279,7 @@ class Reader:
             async with self._settling:
                 gone = [p for p in self._host.partitions if p not in self._assigned]
                 if gone:
+                    self._reading -= set(gone)
                     await self._off_the_loop(self._host.release, gone)
                     for partition in gone:
                         self.stopped.pop(partition, None)
@@ -282,10 +287,11 @@ class Reader:
                 while fresh := self._missing()[:_AT_ONCE]:
                     await self._off_the_loop(self._host.acquire, fresh)
                     await self._start(fresh)
+                await self._start(self._assigned - self._reading)  # those whose start was in the way of something
         except (ServiceEndedError, asyncio.CancelledError):
             pass
         except Exception as error:
-            log.exception("assignment.failed", problem=str(error))
+            log.warning("assignment.failed", problem=str(error) or repr(error), again_in=_RETAKE_SECONDS)
             self._loop_later(_RETAKE_SECONDS)
 
     def _missing(self) -> list[int]:
@@ -301,6 +307,7 @@ class Reader:
     def lost(self, partition: int) -> None:
         """The host has lost a partition: take it again if it is still ours in a while. From any thread."""
         if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._reading.discard, partition)
             self._loop.call_soon_threadsafe(self._loop_later, _RETAKE_SECONDS)
 
     # --- where to read ------------------------------------------------------------------------------------------
@@ -315,6 +322,7 @@ class Reader:
 
     async def _back(self, partition: int) -> None:
         try:
+            self._reading.discard(partition)
             self.app.consumer.pause_partitions({self._tp(partition)})
             await asyncio.sleep(_SETTLE_PAUSE)
             await self._start([partition])
@@ -330,7 +338,8 @@ class Reader:
         mine = [self._tp(p) for p in partitions if p in self._assigned and host.next_offset(p) is not None]
         if not mine:
             return
-        first, end = await consumer.earliest_offsets(*mine), await consumer.highwaters(*mine)
+        first = await asyncio.wait_for(consumer.earliest_offsets(*mine), _ASK_SECONDS)
+        end = await asyncio.wait_for(consumer.highwaters(*mine), _ASK_SECONDS)
         starts: dict[TP, int] = {}
         for tp in mine:
             wanted, live = host.next_offset(tp.partition), host.first_uncommitted(tp.partition)
@@ -349,8 +358,9 @@ class Reader:
             starts[tp] = wanted
         self.counts.sought += len(starts)
         if starts:
-            await consumer.seek_wait(starts)
+            await asyncio.wait_for(consumer.seek_wait(starts), _ASK_SECONDS)
             consumer.resume_partitions(set(starts))
+            self._reading |= {tp.partition for tp in starts}
 
     def _stop(self, partition: int, problem: str) -> None:
         self.stopped[partition] = problem
