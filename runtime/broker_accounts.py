@@ -25,7 +25,7 @@ from runtime.local.access import (
     role_name,
     role_rules,
 )
-from runtime.local.dynsec import Account, DynamicSecurity
+from runtime.local.dynsec import DEVICE_MARK, Account, DynamicSecurity
 from runtime.local.paths import DataDirectory
 from storage import admin, secrets
 
@@ -176,14 +176,18 @@ def _alike(account: Account, wanted: DeviceCredential) -> bool:
 # -- before the broker runs --------------------------------------------------------------------------------------------
 
 
-def initial_file(data: DataDirectory, before: str | None) -> str:
+def initial_file(data: DataDirectory, before: str | None, wanted: Wanted | None = None) -> str:
     """The plugin's file with our own two accounts in it, their passwords as the secrets say, and nothing allowed by
-    default; whatever else ``before`` (the file as it is, None: there is none) holds stays.
+    default; whatever else ``before`` (the file as it is, None: there is none) holds stays. With ``wanted`` the devices'
+    accounts are as they should be, too: at once, where a running broker takes a while for each.
 
     Raises :class:`~core.errors.InvalidInputError` where ``before`` is no such file.
     """
     own = {credential.username: entry_of(credential) for credential in own_accounts(data)}
     fresh: dict[str, Any] = dynamic_security_document(own)
+    if wanted is not None:
+        devices = _devices_document(wanted)
+        fresh = {**fresh, **{part: [*fresh[part], *devices[part]] for part in ("clients", "roles")}}
     if before is None or not before.strip():
         return json.dumps(fresh, indent=1)
     try:
@@ -191,10 +195,28 @@ def initial_file(data: DataDirectory, before: str | None) -> str:
         document["defaultACLAccess"] = fresh["defaultACLAccess"]
         for part, name in (("clients", "username"), ("roles", "rolename")):
             ours = {entry[name] for entry in fresh[part]} | {role_name(username) for username in own}
-            document[part] = [entry for entry in document.get(part, []) if entry[name] not in ours] + fresh[part]
+            kept = [entry for entry in document.get(part, []) if entry[name] not in ours]
+            if wanted is not None:  # the marked ones that are not wanted are revoked; who is lost comes in as before
+                lost = {name for username in wanted.lost for name in (username, role_name(username))}
+                kept = [entry for entry in kept if entry.get("textname") != DEVICE_MARK or entry[name] in lost]
+            document[part] = kept + fresh[part]
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidInputError(
             f"the file is no record of accounts ({type(error).__name__})",
             hint="move it away: a new one is made, and `servitize broker sync` brings the devices back",
         ) from error
     return json.dumps(document, indent=1)
+
+
+def _devices_document(wanted: Wanted) -> dict[str, Any]:
+    """Clients and roles of devices as the plugin's file has them, with our marks."""
+    document = dynamic_security_document({name: entry_of(account) for name, account in wanted.accounts.items()})
+    for client in document["clients"]:
+        account = wanted.accounts[client["username"]]
+        client |= {"textname": DEVICE_MARK, "textdescription": account.fingerprint}
+        if not account.password:
+            for name in ("password", "salt", "iterations"):
+                del client[name]
+    for role in document["roles"]:
+        role["textname"] = DEVICE_MARK
+    return document

@@ -54,24 +54,33 @@ def sync(
 @app.command()
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The plugin's file (plugin_opt_config_file).")],
+    devices: Annotated[
+        bool, typer.Option("--devices", help="Also the accounts of all devices, out of the database.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Write the platform's own two accounts into the plugin's file, before the broker starts; others in it stay.
 
     Their passwords are the secrets servitize-service and servitize-control of SERVITIZE_SECRETS (else of the data
     directory), so a changed secret holds from the broker's next start. A running broker would overwrite the file.
+    With --devices a broker that lost its file has everybody again at its start; `servitize broker sync` does it while
+    it runs, which takes a while with thousands of devices.
 
     \b
     Example:
       SERVITIZE_SECRETS=secrets servitize broker init dynamic-security.json
     """
     from core.errors import UnavailableError
-    from runtime.broker_accounts import initial_file
+    from runtime import access, bootstrap
+    from runtime.broker_accounts import initial_file, wanted_accounts
 
-    data = data_directory(home)
+    data, wanted = data_directory(home), None
+    if devices:
+        with access.owner(data) as connection:
+            wanted = wanted_accounts(connection, data.secret(bootstrap.DEVICE_MASTER))
     try:
         before = file.read_text() if file.exists() else None
-        text = initial_file(data, before)
+        text = initial_file(data, before, wanted)
         data.write_private(file.absolute(), text)
     except OSError as error:
         raise UnavailableError(

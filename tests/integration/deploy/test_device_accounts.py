@@ -236,6 +236,28 @@ def test_a_broker_that_lost_its_accounts_is_given_them_again(
     assert not any(again[part] for part in ("created", "changed", "removed", "closed"))
 
 
+def test_everybody_can_be_put_into_the_file_before_the_broker_starts(
+    installation: Installation, run: Run, connect: Callable[..., Client]
+) -> None:
+    press, out, card = (
+        device(run, "file-1"),
+        device(run, "file-2"),
+        run("device", "add", "file-3", *TYPE, "--certificate"),
+    )
+    installation.broker.stop()
+    run("device", "revoke", "file-2", as_json=False, code=1)  # recorded; the broker could not be told
+    for lost in (True, False):
+        if lost:
+            installation.broker.accounts.unlink()
+        assert installation.call("broker", "init", str(installation.broker.accounts), "--devices") == 0
+    installation.broker.start()
+    assert as_device(connect, press).let_in
+    assert not as_device(connect, out).let_in
+    assert not connect(card["username"], "", client_id=card["client_id"]).let_in
+    repair = run("broker", "sync", "--check")
+    assert not any(repair[part] for part in ("created", "changed", "removed", "closed"))
+
+
 def test_a_change_that_missed_the_broker_is_made_up_for(
     installation: Installation, run: Run, connect: Callable[..., Client]
 ) -> None:
