@@ -60,6 +60,7 @@ def _run(told: StopSignal) -> int:
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
         sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     )
+
     def serves() -> None:
         settle()
         (data.root / "run" / "ingest.ready").touch()
