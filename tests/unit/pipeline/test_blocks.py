@@ -15,7 +15,7 @@ from simulators.compressor.fleet import CompressorTrainFleet
 from simulators.contract import FaultPlan
 from simulators.engine import Fleet
 from simulators.metro.fleet import MetroTrainFleet
-from stream_processors.pipeline import Processor, blocks, processor
+from stream_processors.pipeline import Processor, blocks
 from stream_processors.pipeline.fleet import FIELDS
 
 START = 1_700_000_000 * SECOND
@@ -78,7 +78,7 @@ def run(registry: RegistrySnapshot, batch: TelemetryBatch, records: int) -> tupl
     return sorted(said, key=repr), process
 
 
-CASES = {
+CASES: dict[str, tuple[type[Fleet], tuple[str, ...]]] = {
     "compressor trains": (CompressorTrainFleet, ("filter_clogging", "wiped_pad", "stuck", "open_circuit")),
     "metro trains": (MetroTrainFleet, ("hot_box", "burst_hose", "stuck", "open_circuit")),
 }
@@ -106,10 +106,10 @@ def test_blocks_say_what_frames_say(case: str, monkeypatch: pytest.MonkeyPatch) 
         return taken[-1]
 
     blocks_advance = blocks.advance
-    monkeypatch.setattr(processor.blocks, "advance", counted)
+    monkeypatch.setattr(blocks, "advance", counted)
     many, after_many = run(registry, batch, 4)
     assert sum(taken) > 250, "most frames went in blocks"
-    monkeypatch.setattr(processor.blocks, "advance", lambda *_: 0)
+    monkeypatch.setattr(blocks, "advance", lambda *_: 0)
     one_by_one, after = run(registry, batch, 4)
     assert many == one_by_one
     assert len({line[2] for line in many if isinstance(line[2], str)}) > 3, "something happened"
