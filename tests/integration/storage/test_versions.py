@@ -75,6 +75,7 @@ def test_the_core_on_this_version(some_version: Store) -> None:
     contract.compress(store)
     contract.settle(store)
     assert len(store.readings()) == len(rows) + 201
+    probes.prepare(store)
     assert list(contract.disagreements(store, point, T0 - DAY, T0 + DAY)) == []
     with store.api(store.acme) as connection:
         window = {"point_id": point, "time_from": T0, "time_to": T0 + DAY}

@@ -61,6 +61,7 @@ def furnish(store: Store) -> Store:
             admin.create_board_login(connection, tenant, board_login(store, tenant), "pw")
         connection.execute("SET ROLE servitize_owner")
         connection.execute("ANALYZE")
+    probes.prepare(store)
     return store
 
 
@@ -105,6 +106,7 @@ def test_the_traces_are_found_where_they_may_be(walls: Store) -> None:
         window = f"{walls.their_points[0]}, '-infinity', 'infinity'"
         for call in (f"readings({window})", f"readings_thinned({window.replace('infinity', '2001-01-01', 1)}, 9)"):
             assert mine.leaks([f"SELECT string_agg(x::text, ' ') FROM servitize.{call} x"]), call
+        connection.rollback()
     assert betrays(psycopg.connect(walls.dsn).execute("SELECT float8send(%s)::text", (SECRET + 0.25,)).fetchone())
 
 
@@ -148,7 +150,8 @@ def test_settings_roles_and_names_of_the_askers_own_open_nothing(walls: Store, i
         "SELECT set_config('session_replication_role', 'replica', true)",
         "SELECT set_config('role', 'servitize_owner', true)",
         "SELECT set_config('role', 'servitize_writer', true)",
-        "SELECT set_config('session_authorization', 'postgres', true)",
+        # in WebAssembly every session is the superuser's, dressed as another
+        *(["SELECT set_config('session_authorization', 'postgres', true)"] if walls.engine is Engine.PLAIN else []),
         "SELECT set_config('servitize.retention', 'on', true)",
         "SELECT set_config('client_min_messages', 'debug5', true)",
         "SELECT set_config('debug_print_plan', 'on', true)",
@@ -189,11 +192,10 @@ def test_estimates_do_not_tell_values_of_tables_with_row_security(walls: Store, 
         for column, kind in columns:
             if kind in ("double precision", "real", "numeric"):
                 queries = [f"SELECT FROM {name} x WHERE x.{column} > {bound}" for bound in ("7e6", "9e6", "-1e9")]
-                told = {probes.planned(intruder.connection, query, analyze=False) for query in queries}
-                assert len(told) == 1, (name, column, told)
+                assert probes.differences(intruder.connection, queries, analyze=False) == set(), (name, column)
 
 
-def test_what_is_announced_while_a_neighbour_writes_holds_none(walls: Store, intruder: Intruder) -> None:
+def test_what_is_announced_while_a_neighbour_writes_holds_none(walls: Store) -> None:
     dsn = make_conninfo(walls.dsn, user=board_login(walls, walls.acme), password="pw")
     with psycopg.connect(dsn, autocommit=True) as listener:
         for channel in ("servitize_outbox", "servitize_outbox_new", "servitize_registry"):
