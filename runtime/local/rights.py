@@ -140,7 +140,8 @@ class BrokerRights:
         """As whom the accounts of an external broker are changed: of the running instance, else of the environment;
         :class:`AccessError` where we may not."""
         if self._started().get("kind") == EXTERNAL:
-            given = json.loads((self.data.root / "endpoints.json").read_text()).get("control")
+            file = self.data.root / "endpoints.json"
+            given = json.loads(file.read_text()).get("control") if file.exists() else None
             endpoint = BrokerEndpoint(**given) if given else None
         else:
             endpoint = external.control_endpoint(self.data)
