@@ -39,8 +39,8 @@ class Publisher:
         client.reconnect_delay_set(1, 5)
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
-        if settings.tls:
-            client.tls_set(ca_certs=settings.ca_file)
+        if (context := settings.tls_context()) is not None:
+            client.tls_set_context(context)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         self._client = client
