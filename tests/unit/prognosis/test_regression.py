@@ -81,10 +81,10 @@ def test_no_feature_knows_the_future():
     assert whole.shape == (90, TrendFeatures(2).width)
 
 
-def test_equal_lives_give_equal_models(model: LifeRegressor):
-    again = LifeRegressor(horizon=80.0, regressor=SMALL, folds=4).fit(lives(28, 1, regimes=3))
-    test, _ = cut(lives(5, 9, regimes=3), 9)
-    assert np.array_equal(again.remaining(test).p90, model.remaining(test).p90)
+def test_equal_lives_give_equal_models():
+    test, _ = cut(lives(5, 9), 9)
+    one, again = (LifeRegressor(horizon=80.0, regressor=SMALL, folds=2).fit(lives(5, 1)) for _ in range(2))
+    assert np.array_equal(again.remaining(test).p90, one.remaining(test).p90)
 
 
 def test_trees_as_arrays_answer_as_the_forest_does(model: LifeRegressor):
