@@ -127,7 +127,7 @@ HEALTH_OVER_TIME: Final = Panel(
 )
 
 _VALUE_COLUMNS: Final = (
-    Column("component_name", "Component", width=170, wide_only=True),
+    Column("component_name", "Component", width=170),
     Column("description", "Point", link=TO_POINT),
     Column("value", "Value", Format.NUMBER, unit_column="unit", width=110),
     Column("low", "Low limit", Format.NUMBER, unit_column="unit", width=100, wide_only=True),
@@ -142,8 +142,8 @@ VALUES: Final = Panel(
     "Which value is closest to trouble?",
     Kind.TABLE,
     Query("equipment", "values"),
-    width=24,
-    height=12,
+    width=12,
+    height=14,
     parameters={"component": None},
     columns=_VALUE_COLUMNS,
     refresh=10,

@@ -5,6 +5,7 @@ import { TimeChart, XYChart } from "./chart.js";
 import { ask } from "./work.js";
 
 const TABLE_ROWS = 200;
+const NAME = 20; // letters that stay on one line
 
 /** Address of a link for a row, or null where the row has not what it needs. */
 export function address(link, row, at, chosen) {
@@ -57,7 +58,7 @@ function content(column, row, at, loud = true) {
 const wordy = (column) => ["text", "reasons"].includes(column.format) && !column.values && !column.width;
 /** What to do stays on a phone too, where something can be done. */
 const spare = (column, panel) => column.wideOnly && !(wordy(column) && panel.actions.length);
-const shape = (column) => (numeric(column) ? "number" : column.format === "time" ? "time" : wordy(column) ? "text" : "short");
+const shape = (column) => (numeric(column) ? "number" : column.format === "time" ? "time" : wordy(column) ? "text" : column.values ? "short" : "name");
 const numeric = (column) => column.format === "number" || column.format === "duration";
 
 class Table {
@@ -89,7 +90,7 @@ class Table {
         if (link) inside = el("a", { href: link }, inside);
         const cell = el(first ? "th" : "td", {
           scope: first ? "row" : null, "data-label": first || (column.format === "text" && !column.wideOnly) ? null : column.title,
-          class: [shape(column), spare(column, panel) ? "wide" : "", inside ? "" : "blank"].filter(Boolean).join(" "),
+          class: [shape(column), shape(column) === "name" && String(row[at[column.key]] ?? "").length > NAME ? "long" : "", spare(column, panel) ? "wide" : "", inside ? "" : "blank"].filter(Boolean).join(" "),
         });
         if (first && panel.kind === "tree") {
           const depth = row[at.depth] ?? 0;
