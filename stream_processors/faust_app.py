@@ -348,7 +348,7 @@ class Reader:
             self._lag.end[tp.partition] = end[tp] or 0
             problem = _lost(wanted, live, first[tp], end[tp] or 0)
             if problem is not None:
-                self._stop(tp.partition, problem)
+                self._stop(tp.partition, problem, first[tp])
                 continue
             if first[tp] > wanted:
                 # what is missing is committed; only the state is that of a checkpoint a few records older
@@ -362,10 +362,15 @@ class Reader:
             consumer.resume_partitions(set(starts))
             self._reading |= {tp.partition for tp in starts}
 
-    def _stop(self, partition: int, problem: str) -> None:
+    def _stop(self, partition: int, problem: str, first: int) -> None:
         self.stopped[partition] = problem
         self.app.consumer.pause_partitions({self._tp(partition)})
-        log.error("partition.stopped", partition=partition, problem=problem, hint=_HINT.format(partition=partition))
+        log.error(
+            "partition.stopped",
+            partition=partition,
+            problem=problem,
+            hint=_HINT.format(partition=partition, first=first),
+        )
         self._spawn(self._let_go(partition))
 
     async def _let_go(self, partition: int) -> None:
@@ -419,9 +424,7 @@ class Reader:
                 log.debug("positions.not_reported", problem=str(error) or repr(error))
 
 
-_HINT: Final = (
-    "bring the records back, or give them up with `servitize cluster give-up {partition}` and restart the worker"
-)
+_HINT: Final = "bring the records back, or give them up with `servitize cluster give-up {partition} {first}` and restart the worker"
 
 
 def _lost(wanted: int, live: int, first: int, end: int) -> str | None:

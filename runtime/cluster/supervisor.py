@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from runtime.endpoints import Endpoints
 from runtime.keeper import Part
@@ -100,10 +100,6 @@ class ClusterSupervisor(Supervisor):
     def stop(self) -> None:
         super().stop()
         self.kafka.stop()
-
-    def describe(self) -> dict[str, Any]:
-        """For messages."""
-        return {"kafka": self.kafka.bootstrap, "workers": self.size.workers, "ingests": self.size.ingests}
 
 
 def ready_file(root: Path, name: str) -> Path:
