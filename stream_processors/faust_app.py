@@ -424,7 +424,10 @@ class Reader:
                 log.debug("positions.not_reported", problem=str(error) or repr(error))
 
 
-_HINT: Final = "bring the records back, or give them up with `servitize cluster give-up {partition} {first}` and restart the worker"
+_HINT: Final = (
+    "bring the records back, or give them up with `servitize cluster give-up {partition} {first}`, "
+    "and restart the worker"
+)
 
 
 def _lost(wanted: int, live: int, first: int, end: int) -> str | None:

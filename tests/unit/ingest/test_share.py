@@ -64,7 +64,7 @@ def test_each_says_its_state_on_a_topic_of_its_own() -> None:
 def test_what_devices_bring_along_is_registered_for_all() -> None:
     registry = Registry()
     SharedRegistry(registry, Share(1, 2)).register_unknown(replace(TENANTS[1]), "press-9", None)
-    assert registry.registered == [("tenant-1", "press-9")]
+    assert registry.registered == [(TENANTS[1].slug, "press-9")]
 
 
 @pytest.mark.parametrize(("ordinal", "of"), [(2, 2), (-1, 2), (0, 0)])
