@@ -66,6 +66,8 @@ class SparkplugChannel:
         """Figures of one moment: the connection's, and of the nodes how many there are and are born."""
         nodes = self.host.nodes()
         return {
+            "name": "sparkplug",
+            "host_id": self._settings.host_id,
             "groups": len(self._groups),
             "session": asdict(self._session.counts) if self._session else {},
             "connected": self.connected,
