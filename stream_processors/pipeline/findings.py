@@ -166,9 +166,10 @@ def instrument_condition(point: PointInstance, kind: int) -> str:
 def figure(value: float) -> str:
     """A number as people write it: four significant digits, no exponent where avoidable.
 
-    >>> figure(0.80049), figure(10728.4), figure(float("nan"))
-    ('0.8005', '10728', 'unknown')
+    >>> figure(0.80049), figure(10728.4), figure(-0.0), figure(float("nan"))
+    ('0.8005', '10728', '0', 'unknown')
     """
     if np.isnan(value):
         return "unknown"
+    value += 0.0  # minus nothing is nothing
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
