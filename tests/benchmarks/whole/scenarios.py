@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -118,17 +119,27 @@ def cost_by_points(plan: Plan, say: Say) -> list[dict[str, Any]]:
 
 
 def memory(plan: Plan, say: Say) -> dict[str, Any]:
-    """Resident memory of ingest at minute 2 and at the end."""
+    """Resident memory of ingest at minute 2 and at the end: medians of half a minute, since what waits comes and goes.
+
+    ``by_minute``: whether it grows on or has come to rest.
+    """
     say(f"memory: {plan.points:,} points, {plan.memory_rate:,.0f} readings/s for {plan.memory_minutes} minutes")
     with installed(plan.points // FRAME, LATENESS) as installation:
         run = installation.run(60.0 * plan.memory_minutes, rate=plan.memory_rate)
-        early, late = _after(run, 120.0).memory, run.samples[-2].memory
+        by_minute = [_held(run, 60.0 * minute) for minute in range(1, plan.memory_minutes + 1)]
         return {
-            "minute_2_mib": round(early / 2**20, 1),
-            "last_mib": round(late / 2**20, 1),
+            "minute_2_mib": by_minute[1],
+            "last_mib": by_minute[-1],
             "minutes": plan.memory_minutes,
-            "ratio": round(late / early, 3),
+            "ratio": round(by_minute[-1] / by_minute[1], 3),
+            "by_minute": by_minute,
         } | _arrived(installation, run)
+
+
+def _held(run: Run, seconds: float) -> float:
+    """MiB held in the half minute before ``seconds``."""
+    end = run.samples[0].at + seconds
+    return round(median(s.memory for s in run.samples if end - 30.0 <= s.at <= end) / 2**20, 1)
 
 
 def _pace(rate: float | None) -> str:
