@@ -91,10 +91,14 @@ class World:
         self.ledger = Ledger()
         self.ledger.new_connection()
         self.registered: list[Any] = []
+        self.just_added: set[str] = set()
+        """Equipment that somebody added and the intake has not heard of."""
         self.intake = Intake(self.snapshot, self.coalescer, limits or IngestLimits(), self)
         self._mid = 0
 
     def equipment(self, tenant: Tenant, key: str, type_key: str | None) -> None:
+        if tenant.unknown_equipment is UnknownEquipmentPolicy.REJECT and key not in self.just_added:
+            return
         self.registered.append((tenant.slug, key, type_key))
         new = equipment(100 + len(self.registered), key, type_key or "anything", tenant.id)
         self._adopt({**self.snapshot.equipment, new.id: new})

@@ -104,6 +104,12 @@ class TestWhoSends:
         assert (letter.reason, letter.payload, letter.topic) == (reason, payload, topic)
         balance(world)
 
+    def test_who_was_added_a_moment_ago_is_taken(self, world: World) -> None:
+        world.just_added.add("pump-9")
+        world.send(b'{"ts":1790000000000,"values":{"pressure":1}}', "servitize/v1/acme/pump-9/telemetry")
+        assert world.record().dead_letters == ()
+        assert world.registered[0] == ("acme", "pump-9", None)
+
     def test_what_we_say_ourselves_is_nothing_to_take_in(self, world: World) -> None:
         for topic in ("servitize/v1/acme/pump-1/commands/7", "servitize/v1/acme/pump-1/twin/desired"):
             world.send(b"x", topic)
