@@ -40,6 +40,7 @@ def list_letters(
     with access.owner(data_directory(home)) as connection:
         number = None if tenant is None else access.tenant_named(connection, tenant)
         found = load("instance").dead_letters(connection, tenant_id=number, reason=reason, most=most)
+        reasons = list(load("instance").dead_letter_reasons(connection, tenant_id=number, reason=reason))
         rows = [(r[0], isoformat(r[1]), *r[2:7], None if r[7] is None else isoformat(r[7])) for r in found]
     if as_json:
         print_json([dict(zip(_FIELDS, row, strict=True)) for row in rows])
@@ -49,6 +50,10 @@ def list_letters(
         [(row[0], row[1], row[3], row[4], row[5], row[6]) for row in rows],
         empty="no dead letters",
     )
+    total = sum(count for _, count in reasons)
+    if total > len(rows):
+        each = ", ".join(f"{name} {count}" for name, count in reasons)
+        print(f"\nThe newest {len(rows)} of {total}: {each}. More with --limit, one kind with --reason.")
 
 
 @app.command()

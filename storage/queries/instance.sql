@@ -79,6 +79,13 @@ SELECT d.id, servitize.to_us(d.last_received_at), t.slug, d.topic, d.reason, d.c
  WHERE (:tenant_id::int IS NULL OR d.tenant_id = :tenant_id::int) AND (:reason::text IS NULL OR d.reason = :reason::text)
  ORDER BY d.last_received_at DESC, d.id DESC LIMIT :most;
 
+-- name: dead_letter_reasons(tenant_id, reason)
+-- How many there are of each reason, most first.
+SELECT d.reason, count(*)::bigint
+  FROM servitize.dead_letter d
+ WHERE (:tenant_id::int IS NULL OR d.tenant_id = :tenant_id::int) AND (:reason::text IS NULL OR d.reason = :reason::text)
+ GROUP BY d.reason ORDER BY 2 DESC, 1;
+
 -- name: dead_letter(id)^
 SELECT d.id, servitize.to_us(d.first_received_at), servitize.to_us(d.last_received_at), t.slug, d.topic, d.reason, d.count, d.readings,
        d.detail, d.payload, d.payload_bytes, servitize.to_us(d.replayed_at)

@@ -105,7 +105,10 @@ def test_status_shows_every_process(running: Servitize) -> None:
 
 def test_what_a_device_sends_is_there_to_be_asked_for(running: Servitize, device: dict[str, Any]) -> None:
     publish(device, [frame(7001.0)])
-    wait_for(lambda: newest(running, "press-7") == 7001.0, "the reading")
+    try:
+        wait_for(lambda: newest(running, "press-7") == 7001.0, "the reading")
+    except AssertionError as error:
+        raise AssertionError(running("deadletter", "list") + running("status")) from error
 
 
 @pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="mosquitto_pub is not installed")
@@ -147,7 +150,8 @@ def test_a_device_let_in_by_api_sends_and_a_dead_letter_asked_for_by_api_goes_ag
     gateway = {**device, **{name: made[name] for name in ("client_id", "username", "password")}}
     publish(gateway, [frame(7004.0)])
     wait_for(lambda: newest(running, "press-7") == 7004.0, "the gateway's reading")
-    letter = api(running, "/v1/dead-letters")["items"][0]
+    publish(device, [{"values": {"train.speed": None}}])
+    letter = wait_for(lambda: api(running, "/v1/dead-letters")["items"], "a dead letter")[0]
     api(running, f"/v1/dead-letters/{letter['id']}/replay", {})
     wait_for(lambda: api(running, f"/v1/dead-letters/{letter['id']}")["replayed_at"], "the replay")
 
