@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from boards.definition import (
@@ -21,6 +22,7 @@ from boards.definition import (
     Variable,
 )
 from boards.fleet import ALARM_COLUMNS
+from boards.fleet import ALARMS as FLEET_ALARMS
 from boards.words import (
     ALARM_MARKS,
     ANY_IS_INSTRUMENT,
@@ -150,19 +152,11 @@ VALUES: Final = Panel(
     empty="No reading has arrived yet.",
 )
 
-ALARMS: Final = Panel(
-    "alarms",
-    "Standing alarms",
-    "What has been announced and is not settled?",
-    Kind.TABLE,
-    Query("fleet", "standing_alarms"),
-    width=24,
+ALARMS: Final = replace(
+    FLEET_ALARMS,
     height=8,
+    parameters={},
     columns=tuple(column for column in ALARM_COLUMNS if column.key != "equipment"),
-    actions=(Action.ACKNOWLEDGE, Action.SHELVE),
-    refresh=15,
-    follows=(Follow.ALARMS,),
-    empty="No alarm is standing.",
 )
 
 EQUIPMENT: Final = Board(

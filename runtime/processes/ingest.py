@@ -26,13 +26,13 @@ def main() -> int:
 def _run(told: StopSignal) -> int:
     import structlog
 
-    from ingest.session import MqttSettings
     from ingest.sparkplug.limits import SparkplugSettings
     from runtime.bootstrap import WRITER, status_file
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
     from runtime.processes.memory import settle
+    from runtime.recordings import service_session
     from runtime.settings import SPARKPLUG_HOST_ID
     from storage.caretaker import Caretaker
     from stream_processors.embedded_main import EmbeddedConfig, run
@@ -40,21 +40,10 @@ def _run(told: StopSignal) -> int:
     log_as_lines()
     data = DataDirectory(Path(sys.argv[1]))
     endpoints = read_endpoints(data)
-    assert endpoints.broker is not None
-    broker, dsn = endpoints.broker, endpoints.databases[WRITER]
+    dsn = endpoints.databases[WRITER]
     config = EmbeddedConfig(
         database=dsn,
-        mqtt=MqttSettings(
-            host=broker.host,
-            port=broker.port,
-            username=broker.username,
-            password=broker.password,
-            tls=broker.tls,
-            ca_file=broker.ca,
-            certificate_file=broker.certificate,
-            key_file=broker.key,
-            server_name=broker.server_name,
-        ),
+        mqtt=service_session(endpoints),
         status_file=str(status_file(data)),
         heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),

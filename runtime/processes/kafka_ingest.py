@@ -25,7 +25,6 @@ def main() -> int:
 def _run(told: StopSignal) -> int:
     import structlog
 
-    from ingest.session import MqttSettings
     from ingest.share import Share
     from ingest.sparkplug.limits import SparkplugSettings
     from runtime.bootstrap import WRITER
@@ -33,6 +32,7 @@ def _run(told: StopSignal) -> int:
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
+    from runtime.recordings import service_session
     from runtime.settings import SPARKPLUG_HOST_ID
     from storage.caretaker import Caretaker
     from stream_processors.ingest_main import IngestConfig, run
@@ -41,22 +41,11 @@ def _run(told: StopSignal) -> int:
     log_as_lines()
     data, share = DataDirectory(Path(sys.argv[1])), Share(int(sys.argv[2]), int(sys.argv[3]))
     name, endpoints = f"ingest-{share.ordinal}", read_endpoints(data)
-    broker, dsn = endpoints.broker, endpoints.databases[WRITER]
-    assert broker is not None
+    dsn = endpoints.databases[WRITER]
     assert endpoints.kafka is not None
     config = IngestConfig(
         database=dsn,
-        mqtt=MqttSettings(
-            host=broker.host,
-            port=broker.port,
-            username=broker.username,
-            password=broker.password,
-            tls=broker.tls,
-            ca_file=broker.ca,
-            certificate_file=broker.certificate,
-            key_file=broker.key,
-            server_name=broker.server_name,
-        ),
+        mqtt=service_session(endpoints),
         kafka=KafkaSettings(endpoints.kafka),
         share=share,
         status_file=str(status_path(data.root, name)),
