@@ -102,6 +102,9 @@ class ClusterApp(faust.App):
 
     reader: Reader
 
+    def _create_directories(self) -> None:
+        """None: Faust keeps tables there, we have none, and where a worker runs is often read-only."""
+
 
 @dataclass(slots=True)
 class Counts:

@@ -1,6 +1,6 @@
 """A worker of the cluster: builds everything from one configuration and runs until it is told to stop.
 
-The runtime starts it in a process of its own; by hand: ``python -m stream_processors.worker_process CONFIG.json``.
+The runtime starts it in a process of its own; by hand: ``python -m stream_processors.process worker CONFIG.json``.
 TERM and INT end it cleanly: no more records, last commits, checkpoints, then it leaves the group.
 """
 
@@ -12,16 +12,12 @@ import faulthandler
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-import orjson
 import structlog
 from aiokafka.errors import KafkaError
-from psycopg_pool import ConnectionPool
 
-from core.errors import InvalidInputError, UnavailableError
+from core.errors import UnavailableError
 from formats.record import BinaryRecordCodec
 from ingest.told import StopSignal
 from models.types import from_document
@@ -29,6 +25,7 @@ from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.commits import ServiceEndedError
 from stream_processors.faust_app import GroupSettings, Reader
+from stream_processors.hosting import FAILED, STOPPED, registry_pool, write_status
 from stream_processors.kafka.host import PartitionHost
 from stream_processors.kafka.outbox import OutboxPublisher
 from stream_processors.kafka.topics import TELEMETRY, KafkaSettings, ensure_topics
@@ -37,13 +34,9 @@ from stream_processors.pipeline.processor import Processor
 
 log = structlog.get_logger(__name__)
 
-STOPPED: Final = 0
-FAILED: Final = 1
 STOP_SECONDS: Final = 10.0
 LAST_RESORT_SECONDS: Final = 20.0
 """After the stop has had its time: the process ends there, wherever it hangs, and says where that is."""
-_CONNECT_SECONDS: Final = 5
-_RECONNECT_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -62,53 +55,34 @@ class WorkerConfig:
     metrics_host: str = "127.0.0.1"
 
 
-def load_config(path: Path | str) -> WorkerConfig:
-    """A configuration from JSON; members as in :class:`WorkerConfig`."""
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=WorkerConfig)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InvalidInputError(f"{path}: {error}", hint="see stream_processors/worker_main.py") from error
-
-
 def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | None = None) -> int:
     """Run until ``told`` (0, or 1 where something has to be done again) or a failure (1). ``ready`` is called once the
     group has given it its partitions and they are held."""
     if told.hold().told:
         return STOPPED
-    pool = ConnectionPool(
-        config.database,
-        min_size=1,
-        max_size=2,
-        open=True,
-        name="registry",
-        timeout=_CONNECT_SECONDS,
-        reconnect_timeout=_RECONNECT_SECONDS,
-        kwargs={"connect_timeout": _CONNECT_SECONDS, "application_name": "servitize registry"},
-    )
-    reader = Reader(config.kafka, config.group)
-    host = PartitionHost(
-        Writer(config.database),
-        Processor,
-        BinaryRecordCodec(),
-        Registry(pool, from_document),
-        topic=config.kafka.topic(TELEMETRY),
-        lost=reader.lost,
-        failed=lambda error: reader.end(),
-        poison=reader.put_aside,
-        snapshot_seconds=config.snapshot_seconds,
-    )
-    worker = _Worker(config, reader, host, ready)
-    threading.Thread(target=worker.watch, args=(told,), name="told", daemon=True).start()
-    try:
-        with contextlib.ExitStack() as stack:
-            if config.metrics_port is not None:
-                server = MetricsServer(config.metrics_host, config.metrics_port, worker.status)
-                stack.callback(server.close)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(registry_pool(config.database))
+        reader = Reader(config.kafka, config.group)
+        host = PartitionHost(
+            Writer(config.database),
+            Processor,
+            BinaryRecordCodec(),
+            Registry(pool, from_document),
+            topic=config.kafka.topic(TELEMETRY),
+            lost=reader.lost,
+            failed=lambda error: reader.end(),
+            poison=reader.put_aside,
+            snapshot_seconds=config.snapshot_seconds,
+        )
+        worker = _Worker(config, reader, host, ready)
+        threading.Thread(target=worker.watch, args=(told,), name="told", daemon=True).start()
+        if config.metrics_port is not None:
+            server = MetricsServer(config.metrics_host, config.metrics_port, worker.status)
+            stack.callback(server.close)
+        try:
             return asyncio.run(worker.main())
-    except ServiceEndedError:
-        return STOPPED if told.told else FAILED
-    finally:
-        pool.close(timeout=0.5)
+        except ServiceEndedError:
+            return STOPPED if told.told else FAILED
 
 
 class _Worker:
@@ -197,12 +171,4 @@ class _Worker:
         }
 
     def _write_status(self) -> None:
-        if self._config.status_file is None:
-            return
-        path = Path(self._config.status_file)
-        try:
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps(self.status()))
-            fresh.replace(path)
-        except OSError as error:
-            log.warning("status.not_written", path=str(path), problem=error.strerror)
+        write_status(self._config.status_file, self.status)

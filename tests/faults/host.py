@@ -169,7 +169,7 @@ class _Ingest:
         """Started, not waited for, as a supervisor does; ``wait``: until the broker has taken its subscriptions."""
         with (self._host.folder / "ingest.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_processors.embedded_process", str(self.config)],
+                [sys.executable, "-m", "stream_processors.process", "embedded", str(self.config)],
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,

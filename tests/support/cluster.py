@@ -64,7 +64,7 @@ class Cluster:
         config.write_text(json.dumps(told))
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"stream_processors.{kind}_process", str(config)],
+                [sys.executable, "-m", "stream_processors.process", kind, str(config)],
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,

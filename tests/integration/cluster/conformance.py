@@ -106,7 +106,7 @@ class Both:
         config.write_text(json.dumps({"database": database, "mqtt": mqtt, "snapshot_seconds": 1.0}))
         with (cluster.folder / "embedded.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream_processors.embedded_process", str(config)],
+                [sys.executable, "-m", "stream_processors.process", "embedded", str(config)],
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,

@@ -73,7 +73,7 @@ class System:
         config.write_text(json.dumps(told))
         log = (self.folder / "ingest.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", "stream_processors.embedded_process", str(config)],
+            [sys.executable, "-m", "stream_processors.process", "embedded", str(config)],
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parents[3],
