@@ -46,6 +46,10 @@ class Cluster:
     writer: str = ""
     """Login of ingests and workers, where it is not the plain one (over a proxy)."""
 
+    @property
+    def writer_dsn(self) -> str:
+        return self.writer or make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER])
+
     # --- processes ----------------------------------------------------------------------------------------------
 
     def launch(self, name: str) -> subprocess.Popen[bytes]:
@@ -53,7 +57,7 @@ class Cluster:
         kind, _, number = name.rpartition("-")
         config = self.folder / f"{name}.json"
         told: dict[str, Any] = {
-            "database": self.writer or make_conninfo(self.dsn, user=WRITER, password=PASSWORDS[WRITER]),
+            "database": self.writer_dsn,
             "kafka": asdict(self.kafka),
             "status_file": str(self.folder / f"{name}.status"),
         }
