@@ -24,7 +24,7 @@ keep() { # moves NAME.new to its place, readable
 # 192 bits as letters, digits, - and _, so that they may stand in an address.
 for name in \
     database-postgres database-servitize database-servitize_writer database-servitize_api database-board \
-    servitize-service servitize-control device-master metrics-token grafana-admin
+    servitize-service servitize-control device-master model-signing metrics-token grafana-admin
 do
     if [ ! -s "$name" ]; then
         openssl rand -base64 24 | tr '+/' '-_' | tr -d '\n' >"$name.new"

@@ -29,6 +29,7 @@ from stream_processors.commits import ServiceEndedError
 from stream_processors.kafka.host import PartitionHost, Place, Poison
 from stream_processors.kafka.sink import REGISTRY_HEADER
 from stream_processors.kafka.topics import DEAD_LETTERS, PARTITIONS, TELEMETRY, KafkaSettings
+from stream_processors.tracing import HEADER as TRACE_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -246,7 +247,8 @@ class Reader:
         async for event in stream.noack().events():
             try:
                 message = event.message
-                place = host.arrived(message.partition, message.offset, message.value, _registry(message.headers))
+                registry, trace = _told(message.headers)
+                place = host.arrived(message.partition, message.offset, message.value, registry, trace)
                 if place is Place.ABOVE:
                     self.counts.above += 1
                     self._send_back(message.partition)
@@ -451,11 +453,10 @@ async def _tell_kafka(consumer: Any, offsets: dict[TP, int]) -> None:
     await thread.call_thread(thread._ensure_consumer().commit, mine)
 
 
-def _registry(headers: Any) -> int:
-    for name, value in headers.items() if isinstance(headers, Mapping) else headers or ():
-        if name == REGISTRY_HEADER:
-            return int(value)
-    return -1
+def _told(headers: Any) -> tuple[int, bytes | None]:
+    """By which registry a record was named (-1: not said), and by which span it was sent."""
+    said = dict(headers) if headers else {}
+    return int(said.get(REGISTRY_HEADER, -1)), said.get(TRACE_HEADER)
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

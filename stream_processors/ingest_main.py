@@ -29,6 +29,7 @@ from stream_processors.kafka.host import stream_name
 from stream_processors.kafka.sink import KafkaSink
 from stream_processors.kafka.topics import PARTITIONS, KafkaSettings
 from stream_processors.metrics import MetricsServer
+from stream_processors.tracing import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,17 @@ def run(config: IngestConfig, told: StopSignal, *, ready: Callable[[], None] | N
     own = "" if share.alone else f"-{share.ordinal}"
     mqtt = replace(config.mqtt, client_id=f"{config.mqtt.client_id}{own}")
     sparkplug = replace(config.sparkplug, host_id=f"{config.sparkplug.host_id}{own}")
-    with registry_pool(config.database) as pool:
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(registry_pool(config.database))
+        traces = tracing("servitize-ingest")
+        if traces is not None:
+            stack.callback(traces.close)
         sink = KafkaSink(
             config.kafka,
             BinaryRecordCodec(),
             lambda: stored_checkpoints(config.database),
             client_id=mqtt.client_id,
+            tracing=traces,
         )
         service = IngestService(
             mqtt,
@@ -96,18 +102,17 @@ def run(config: IngestConfig, told: StopSignal, *, ready: Callable[[], None] | N
             }
             return {**service.metrics(), **counts}
 
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(heartbeat(config.heartbeat_url, config.heartbeat_seconds, vital))
-            if config.metrics_port is not None:
-                server = MetricsServer(config.metrics_host, config.metrics_port, status)
-                stack.callback(server.close)
-            kept = serve(
-                service,
-                told,
-                ready=ready,
-                passing=lambda: write_status(config.status_file, status),
-                stop_timeout=config.stop_timeout,
-            )
+        stack.enter_context(heartbeat(config.heartbeat_url, config.heartbeat_seconds, vital))
+        if config.metrics_port is not None:
+            server = MetricsServer(config.metrics_host, config.metrics_port, status)
+            stack.callback(server.close)
+        kept = serve(
+            service,
+            told,
+            ready=ready,
+            passing=lambda: write_status(config.status_file, status),
+            stop_timeout=config.stop_timeout,
+        )
     if service.failure is not None:
         return FAILED
     return STOPPED if kept else FAILED

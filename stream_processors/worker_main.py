@@ -31,6 +31,7 @@ from stream_processors.kafka.outbox import OutboxPublisher
 from stream_processors.kafka.topics import TELEMETRY, KafkaSettings, ensure_topics
 from stream_processors.metrics import MetricsServer
 from stream_processors.pipeline.processor import Processor
+from stream_processors.tracing import tracing
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,9 @@ def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | N
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(registry_pool(config.database))
         reader = Reader(config.kafka, config.group)
+        traces = tracing("servitize-worker")
+        if traces is not None:
+            stack.callback(traces.close)
         host = PartitionHost(
             Writer(config.database),
             Processor,
@@ -73,6 +77,7 @@ def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | N
             failed=lambda error: reader.end(),
             poison=reader.put_aside,
             snapshot_seconds=config.snapshot_seconds,
+            tracing=traces,
         )
         worker = _Worker(config, reader, host, ready)
         threading.Thread(target=worker.watch, args=(told,), name="told", daemon=True).start()

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -40,6 +40,10 @@ from formats.record import DamagedRecordError
 from stream_processors.commits import LONGEST_BACKOFF, Committer, Queued, ServiceEndedError, StreamWriter
 from stream_processors.kafka.partitions import Partitioning, merge, mergeable
 from stream_processors.stream import SNAPSHOT_SECONDS, ProcessorFactory, StreamCore
+from stream_processors.tracing import Tracing, sampled
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +100,10 @@ class _Held:
     leaving: bool = False
     careful_until: int = -1
     active_at: float = 0.0
+    traces: dict[int, bytes] = field(default_factory=dict)
+    """Of records that wait and are traced."""
+    spans: deque[tuple[int, Span]] = field(default_factory=deque)
+    """Of units on their way into the database, with the first offset behind each."""
 
 
 def stream_name(partition: int) -> str:
@@ -122,7 +130,9 @@ class PartitionHost:
         failed: Callable[[BaseException], None],
         poison: Callable[[Poison], None] = lambda poison: None,
         snapshot_seconds: float = SNAPSHOT_SECONDS,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._writer = writer
         self._factory = processor
         self._codec = codec
@@ -284,8 +294,9 @@ class PartitionHost:
 
     # --- the event loop's thread ---------------------------------------------------------------------------------
 
-    def arrived(self, partition: int, offset: int, data: bytes, registry: int) -> Place:
-        """A record was read; ``registry`` is the version it was named by. Never waits."""
+    def arrived(self, partition: int, offset: int, data: bytes, registry: int, trace: bytes | None = None) -> Place:
+        """A record was read; ``registry`` is the version it was named by, ``trace`` the span that sent it. Never
+        waits."""
         with self._lock:
             held = self._held.get(partition)
             if held is None or held.leaving:
@@ -297,6 +308,8 @@ class PartitionHost:
                 return Place.ABOVE
             held.arrives = offset + 1
             held.waiting.append((offset, data, registry))
+            if trace is not None and self._tracing is not None and sampled(trace):
+                held.traces[offset] = trace
             self._waiting_bytes += len(data)
             if not held.queued:
                 held.queued = True
@@ -401,6 +414,8 @@ class PartitionHost:
             core.go_live()
         record = _forward(merge(group), core.processor.ticks)
         place = core.offset
+        if held.traces:
+            self._trace(held, place + len(group), len(record.batch))
         try:
             unit = core.step(record, span=len(group))
         except Exception as error:
@@ -408,6 +423,14 @@ class PartitionHost:
         self.stepped += len(group)
         held.active_at = time.monotonic()
         self._committer.submit(unit)
+
+    def _trace(self, held: _Held, end: int, readings: int) -> None:
+        """What waits before ``end`` is under way from now on."""
+        with self._lock:
+            traces = [held.traces.pop(offset) for offset in sorted(held.traces) if offset < end]
+            if traces and self._tracing is not None:
+                span = self._tracing.process(self._topic, held.partition, held.core.offset, readings, traces)
+                held.spans.append((end, span))
 
     def _replay(self, held: _Held, offset: int, record: StreamRecord) -> None:
         try:
@@ -527,6 +550,8 @@ class PartitionHost:
                 held = self._held.get(partition)
                 if held is not None and held.core.epoch == item.unit.epoch:
                     self.committed[partition] = item.unit.end
+                    while held.spans and held.spans[0][0] <= item.unit.end:
+                        held.spans.popleft()[1].end()
 
     def _fenced(self, stream: str) -> None:
         partition = int(stream.rpartition("-")[2])

@@ -35,6 +35,7 @@ from stream_processors.commits import ServiceEndedError
 from stream_processors.kafka.partitions import Partitioning, merge, mergeable, split
 from stream_processors.kafka.tail import Known, read_tail
 from stream_processors.kafka.topics import MAX_MESSAGE, TELEMETRY, KafkaSettings, ensure_topics
+from stream_processors.tracing import Publication, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -85,14 +86,25 @@ class _Waiting:
 
 
 class _Sent:
-    __slots__ = ("data", "given", "headers", "partition", "weight")
+    __slots__ = ("data", "given", "headers", "partition", "trace", "weight")
 
-    def __init__(self, partition: int, data: bytes, registry: int, given: list[_Given], weight: int) -> None:
+    def __init__(
+        self,
+        partition: int,
+        data: bytes,
+        registry: int,
+        given: list[_Given],
+        weight: int,
+        trace: Publication | None = None,
+    ) -> None:
         self.partition = partition
         self.data = data
         self.headers = [(REGISTRY_HEADER, str(registry).encode())]
+        if trace is not None and trace.header is not None:
+            self.headers.append(trace.header)
         self.given = given
         self.weight = weight
+        self.trace = trace
 
 
 class KafkaSink:
@@ -107,6 +119,7 @@ class KafkaSink:
         client_id: str = "servitize-ingest",
         linger: float = LINGER,
         max_pending: int = MAX_PENDING,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._codec = codec
@@ -114,6 +127,7 @@ class KafkaSink:
         self._client_id = client_id
         self._linger = linger
         self._max_pending = max_pending
+        self._tracing = tracing
         self._topic = settings.topic(TELEMETRY)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
@@ -302,6 +316,8 @@ class KafkaSink:
         if item is None:
             return
         self.records += 1
+        if item.trace is not None:
+            item.trace.confirmed()
         handles: list[Handle] = []
         for given in item.given:
             given.parts -= 1
@@ -345,7 +361,11 @@ class KafkaSink:
         self.readings += len(record.batch)
         *others, last = encoded(record, self._codec)
         self._sent += [_Sent(partition, data, waiting.registry, [], 0) for data in others]
-        self._sent.append(_Sent(partition, last, waiting.registry, waiting.given, weight))
+        trace = None
+        if self._tracing is not None:
+            waited = self._loop.time() - waiting.since
+            trace = self._tracing.publish(self._topic, partition, len(record.batch), waited)
+        self._sent.append(_Sent(partition, last, waiting.registry, waiting.given, weight, trace))
 
     def _flush_all(self) -> None:
         for partition in list(self._waiting):

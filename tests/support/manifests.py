@@ -38,9 +38,12 @@ def made_secrets() -> frozenset[str]:
 
 @cache
 def known_variables() -> frozenset[str]:
-    """Every SERVITIZE_ variable that the code reads, by its text (some are put together of two halves)."""
+    """Every SERVITIZE_ variable that the code reads, by its text (some are put together of two halves), and those of
+    OpenTelemetry that count."""
+    traces = (ROOT / "stream_processors" / "tracing.py").read_text(encoding="utf-8")
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "runtime").rglob("*.py"))
     names = set(re.findall(r"SERVITIZE_[A-Z_]*[A-Z]", text))
+    names |= set(re.findall(r"OTEL_[A-Z_]*[A-Z]", traces))
     return frozenset(names | {f"SERVITIZE_MQTT_{name}" for name in ("CA", "CERT", "KEY", "SERVER_NAME")})
 
 

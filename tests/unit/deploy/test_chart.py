@@ -44,6 +44,8 @@ MOST: dict[str, Any] = {
     },
     "mqtt": {"host": "10.0.0.9", "serverName": "broker.example", "publicUrl": "mqtts://broker.example:8883"},
     "admin": {"enabled": True},
+    "metrics": {"enabled": True, "from": [{"namespaceSelector": {"matchLabels": {"a": "monitoring"}}}]},
+    "traces": {"endpoint": "http://collector.example:4318", "share": 0.5},
     "api": {"ingress": {"enabled": True, "host": "api.example", "tlsSecretName": "api-tls", "className": "nginx"}},
     "networkPolicy": {
         "databaseTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],

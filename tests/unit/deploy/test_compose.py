@@ -176,7 +176,7 @@ class TestSecretsScript:
 
         subprocess.run([DEPLOY / "secrets.sh", tmp_path], check=True, capture_output=True)
         words = [(tmp_path / n).read_text() for n in made_secrets() if not n.startswith(("mqtt-", "kafka-"))]
-        assert len(words) == len(set(words)) == 10
+        assert len(words) == len(set(words)) == 11
         assert all(len(word) == 32 and word.strip() == word for word in words)
 
 

@@ -56,6 +56,14 @@ postgresql://{{ .login }}@{{ $db.host }}:{{ $db.port }}/{{ $db.name }}?sslmode={
 {{- if hasSuffix "SSL" .root.Values.kafka.protocol }}
 - { name: SERVITIZE_KAFKA_CA, value: /run/secrets/kafka-ca.crt }
 {{- end }}
+{{- if .root.Values.metrics.enabled }}
+- { name: SERVITIZE_METRICS_LISTEN, value: "0.0.0.0:{{ .root.Values.metrics.port }}" }
+{{- end }}
+{{- with .root.Values.traces.endpoint }}
+- { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
+- { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
+- { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.root.Values.traces.share | quote }} }
+{{- end }}
 {{- end }}
 {{- end -}}
 
