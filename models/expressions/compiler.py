@@ -225,6 +225,21 @@ class Builder:
             after=[self.stored[c] for c in columns.tolist() if c in self.stored],
         )
 
+    def _fresh(self, tree: ast.Call, domain: Domain) -> Node:
+        argument = tree.args[0] if len(tree.args) == 1 and not tree.keywords else None
+        name = self._names.get(argument.id, argument.id) if isinstance(argument, ast.Name) else ""
+        if not name or name in ("state", "state_age") or self.scope.is_derived(name):
+            raise FormulaError("fresh() takes a measured point", hint=SPECIAL["fresh"])
+        columns = self._columns(name, self.scope.find(name), domain)
+        at = json.dumps([dict(b) for b in domain], sort_keys=True) if len(columns) > 1 else ""
+        return self.emit(
+            f"fresh({name}{at})",
+            lambda frame: np.where(frame.fresh[:, columns], frame.values[:, columns], np.nan),
+            k=len(columns),
+            wants_frame=True,
+            rests_on=self.rests_on[columns],
+        )
+
     def _columns(self, name: str, source: Source, domain: Domain) -> NDArray[np.intp]:
         if not source.placeholders:
             return np.array([source.start])
@@ -258,6 +273,8 @@ class Builder:
             return self._over(name, tree, gate, domain)
         if name == "active":
             return self._active(tree, domain)
+        if name == "fresh":
+            return self._fresh(tree, domain)
         function = FUNCTIONS.get(name)
         if function is None:
             raise FormulaError(f"there is no function {name!r}", hint=did_you_mean(name, [*FUNCTIONS, *SPECIAL]))
@@ -361,6 +378,8 @@ class Builder:
     ) -> None:
         if parameter.kind == "duration":
             constants[parameter.name] = _duration(function, tree)
+        elif parameter.kind == "number":
+            constants[parameter.name] = _number(function, parameter, tree)
         elif parameter.kind == "condition":
             node = self._condition(tree, domain, gate)
             if parameter.name == "freeze":
@@ -462,6 +481,15 @@ def _duration(function: Function, tree: ast.expr) -> int:
     raise FormulaError(
         f"{function.name}() wants a duration in quotes, not {ast.unparse(tree)!r}",
         hint=f"{function.signature}, e.g. '10 min'",
+    )
+
+
+def _number(function: Function, parameter: Parameter, tree: ast.expr) -> int:
+    if isinstance(tree, ast.Constant) and type(tree.value) is int and 3 <= tree.value <= parameter.most:
+        return tree.value
+    raise FormulaError(
+        f"{function.name}() wants a whole number from 3 to {parameter.most}, not {ast.unparse(tree)!r}",
+        hint=f"{function.signature}, e.g. 15",
     )
 
 

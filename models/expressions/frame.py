@@ -28,7 +28,8 @@ class Frame:
     derived ones written by the program; NaN is unknown. ``state`` codes [r, 1] (0 is unknown), valid once the program
     has called ``resolve`` with the truths [r, states] of the states' expressions. ``gate(states, settle)`` bool [r, 1]:
     in these states, and settled. ``active`` bool [r, limit instances]: conditions as they were before this frame.
-    ``unless``: truths by limit instance, written by the program.
+    ``unless``: truths by limit instance, written by the program. ``fresh`` bool [r, measured columns]: a usable reading
+    came with this very frame; elsewhere the value is the last one known.
 
     A frame may hold many moments of the same equipment, one after the other: all arrays are then [moments × equipment,
     …] and ``steps`` the single moments in their order, for what has memory (:meth:`Operator.scan`).
@@ -44,4 +45,5 @@ class Frame:
     state_since: IntArray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
     active: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))
     unless: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))
+    fresh: BoolArray = field(default_factory=lambda: np.zeros((1, 0), np.bool_))
     steps: Sequence[Frame] = ()

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from models.expressions import truth
-from models.expressions.learning import Baseline, Expected
+from models.expressions.learning import Baseline, BaselineOf, Expected
 from models.expressions.operators import Accumulate, Count, Ewma, EwmStd, Held, LastKnown, Operator, Since, SlopeWhile
+from models.expressions.samples import MOST_SAMPLES, Last, Tally
 from models.expressions.windows import CountOver, Duty, Lag, Over
 
 ParameterKind = Literal["value", "condition", "duration", "number", "values"]
@@ -23,6 +24,8 @@ class Parameter:
     name: str
     kind: ParameterKind = "value"
     required: bool = True
+    most: int = 0
+    """Of a ``number``: a whole one from 3 up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ _C: Final = Parameter("c", "condition")
 _D: Final = Parameter("d", "duration")
 _LEARN: Final = Parameter("learn", "duration")
 _FREEZE: Final = Parameter("freeze", "condition", required=False)
+_N: Final = Parameter("n", "number", most=MOST_SAMPLES)
 
 
 def _smallest(*xs: Any) -> Any:
@@ -76,6 +80,10 @@ def _over(what: str) -> Callable[[int, int], Operator]:
 
 def _lag(what: str) -> Callable[[int, int], Operator]:
     return lambda k, d: Lag(k, d, what)
+
+
+def _last(what: str) -> Callable[[int, int], Operator]:
+    return lambda k, n: Last(k, n, what)
 
 
 def _table(x: Any, *nodes: Any) -> Any:
@@ -128,10 +136,21 @@ _ALL: Final = (
     Function("duty", (_C, _D), "Share of the last d for which c was true.", make=Duty),
     Function("accumulate", (_X,), "∫ x dt in seconds times the unit of x; of a condition: seconds it was true.",
              make=Accumulate),
+    # cycle by cycle
+    Function("median_last", (_X, _N),
+             "Median of the last n known samples of x; unknown where x is, and before half of them have come.",
+             make=_last("median")),
+    Function("spread_last", (_X, _N),
+             "1.4826 × median absolute deviation of the last n known samples: a spread that outliers do not move.",
+             make=_last("spread")),
+    Function("tally", (_C,), "For how many samples c was true.", make=Tally),
     # learning
     Function("baseline", (_X, _LEARN, _FREEZE),
              "Mean of x over the first `learn` of valid time; unknown until learned, frozen after. No learning while "
              "`freeze` is true.", make=Baseline),
+    Function("baseline_of", (_X, Parameter("identity"), _LEARN, _FREEZE),
+             "The same, learned anew when `identity` changes: another vehicle in that place, another wheelset.",
+             make=BaselineOf),
 )  # fmt: skip
 
 FUNCTIONS: Final = {f.name: f for f in _ALL} | {
@@ -151,6 +170,7 @@ FUNCTIONS: Final = {f.name: f for f in _ALL} | {
 }
 
 SPECIAL: Final = {
+    "fresh": "fresh(point)  The reading of a measured point that came with this very moment, else unknown.",
     "peer_median": "peer_median(x, [by])  Median of x over the instances of a repeated point, itself included; `by` "
     "names placeholders to group by. Unknown below three known.",
     "peer_spread": "peer_spread(x, [by])  1.4826 × median absolute deviation of x among the same peers.",

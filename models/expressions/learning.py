@@ -74,6 +74,42 @@ class Baseline(Learner):
         return np.broadcast_to(mean, (len(frame.steps), *mean.shape)).reshape(-1, self.k)
 
 
+class BaselineOf(Baseline):
+    """As :class:`Baseline`, of the part that ``identity`` names: another number there, and it is learned anew.
+
+    An unknown identity changes nothing. The first one known is taken for the one that was there all along.
+    """
+
+    fields: ClassVar = {**Baseline.fields, "identity": (np.nan, float)}
+
+    def __call__(
+        self, frame: Frame, x: FloatArray, identity: FloatArray | None = None, freeze: FloatArray | None = None
+    ) -> FloatArray:
+        assert identity is not None
+        (before,) = self.read(frame.rows, "identity")
+        known = identity == identity
+        other = known & (before == before) & (identity != before)
+        if other.any():
+            elapsed, at, mean, n = self.read(frame.rows, "elapsed", "at", "mean", "n")
+            self.write(
+                frame.rows,
+                elapsed=np.where(other, 0, elapsed),
+                at=np.where(other, NONE, at),
+                mean=np.where(other, 0.0, mean),
+                n=np.where(other, 0.0, n),
+            )
+        self.write(frame.rows, identity=np.where(known, identity, before))
+        return super().__call__(frame, x, freeze)
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """All moments at once where nobody else comes in."""
+        identity = np.broadcast_to(inputs[1], (len(frame.index), self.k)).reshape(len(frame.steps), -1, self.k)
+        (before,) = self.read(frame.steps[0].rows, "identity")
+        if ((identity == before) | np.isnan(identity)).all():
+            return super().scan(frame, *inputs)
+        return Operator.scan(self, frame, *inputs)
+
+
 class Expected(Learner):
     """What y should be, given inputs: linear least squares over the first ``learn`` of known samples, frozen after.
 

@@ -278,6 +278,7 @@ class _Block:
             state_since=self.states.since[1:].reshape(cells, 1),
             active=np.broadcast_to(state.active[rows], self.unless.shape).reshape(cells, -1),
             unless=self.unless.reshape(cells, -1),
+            fresh=self.arrivals.usable.reshape(cells, -1),
             steps=steps,
         )
         state.layout.program.run(frame)
@@ -467,7 +468,7 @@ class _Block:
         if state.layout.has_frames:
             state.unless[rows] = self.unless[-1]
         state.open[rows] = -1
-        self._assess(out)
+        self._look_and_assess(out)
         self._stand_at(self.moments - 1, slice(None))
         state.state_since[rows] = self.states.since[-1]
         state.set_since[rows] = self.states.set_since[-1]
@@ -511,13 +512,21 @@ class _Block:
         state.stored_at[rows, self.m :] = _carried(due, times, state.stored_at[rows, self.m :])[-1]
         out.derived.append((ids[i, j], times[k, i, j], fresh[k, i, j]))
 
-    def _assess(self, out: Findings) -> None:
-        """Health, of each equipment once a minute of its own time."""
+    def _look_and_assess(self, out: Findings) -> None:
+        """Learned models, where a step of theirs is over; health, of each equipment once a minute of its own time."""
         state, rows = self.state, self.rows
-        if not (self.at[-1] - state.health_at[rows] >= MINUTE).any():
+        ended: dict[int, list[Any]] = {}
+        if state.learned:
+            running = self.states.in_set[1:, :, state.learned.running_set]
+            ended = state.learned.block(rows, self.at, self.values, running)
+        if not ended and not (self.at[-1] - state.health_at[rows] >= MINUTE).any():
             return
         last = state.health_at[rows].copy()
         for k in range(self.moments):
+            for clock, steps in ended.get(k, ()):
+                out.step += 1
+                self._stand_at(k, slice(None))
+                clock.tell(state, steps, out)
             due = self.at[k] - last >= MINUTE
             if due.any():
                 last[due] = self.at[k][due]

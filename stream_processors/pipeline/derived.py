@@ -16,14 +16,17 @@ Index = NDArray[np.intp]
 
 
 def close(state: TypeState, rows: Index, out: Findings) -> None:
-    """Close the open frames of ``rows`` (unique): state, derived points, their limits, health."""
+    """Close the open frames of ``rows`` (unique): state, derived points, their limits, learned models, health."""
     at = state.open[rows]
     state.open[rows] = -1
-    if state.layout.has_frames:
+    if state.layout.has_frames or state.learned:
         values = known_values(state, rows, at)
+    if state.layout.has_frames:
         _run(state, rows, at, values, out)
         if len(state.layout.points) > state.layout.measured:
             _derived(state, rows, at, values, out)
+    if state.learned:
+        state.learned.frame(state, rows, at, values, out)
     health.assess(state, rows, at, out)
 
 
@@ -70,6 +73,7 @@ def _run(state: TypeState, rows: Index, at: IntArray, values: FloatArray, out: F
         state_since=state.state_since[rows][:, None],
         active=state.active[rows],
         unless=np.zeros((len(rows), len(layout.limit_instances)), np.bool_),
+        fresh=state.good_at[rows, : layout.measured] == t,
     )
     layout.program.run(frame)
     state.unless[rows] = frame.unless

@@ -177,3 +177,23 @@ def test_the_reference_names_every_function_and_variable():
         assert function.doc in text, f"what types.md says of {function.name}() is not what the program says"
     for name in VARIABLES:
         assert f"`{name}`" in text
+
+
+def test_a_reading_is_fresh_in_the_frame_that_brought_it():
+    type_ = load_type(TRAIN.format(key='"car{car}.out"', component='"car{car}"', formula="fresh(car{car}.load) + a"))
+    program = compile_type(type_)
+    program.allocate(1)
+    matrix = np.array([[1.0, 2.0, 10.0, 20.0, *range(6), NAN, NAN]])
+    came = np.zeros((1, 10), np.bool_)
+    came[0, 2] = True
+    program.run(Frame(slice(None), np.array([0]), np.array([[10**15]]), matrix, fresh=came))
+    assert matrix[0, 10] == 11.0
+    assert math.isnan(matrix[0, 11])
+
+
+@pytest.mark.parametrize(
+    "formula", ["fresh(a + b)", "fresh(state_age)", "fresh(out)", "median_last(a, 2)", "median_last(a, 1.5)"]
+)
+def test_what_counts_samples_wants_a_measured_point_and_a_whole_number(formula):
+    with pytest.raises(TypeDefinitionError):
+        evaluate(formula, [])

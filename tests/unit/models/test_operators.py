@@ -11,8 +11,9 @@ import pytest
 from core.time import MINUTE, SECOND
 from models.expressions.frame import Frame
 from models.expressions.functions import FUNCTIONS
-from models.expressions.learning import Baseline, Expected
+from models.expressions.learning import Baseline, BaselineOf, Expected
 from models.expressions.operators import Accumulate, Count, Ewma, EwmStd, Held, LastKnown, Operator, Since, SlopeWhile
+from models.expressions.samples import Last, Tally
 from models.expressions.windows import CountOver, Duty, Lag, Over
 
 NAN = math.nan
@@ -226,7 +227,36 @@ def baseline(xs: list[Sample]) -> list[float]:
     return out
 
 
+def last_samples(make: Callable[[np.ndarray], float]) -> Callable[[list[Sample]], list[float]]:
+    """Of the last nine known ones, once five have come, where x is known."""
+
+    def reference(xs: list[Sample]) -> list[float]:
+        out: list[float] = []
+        known: list[float] = []
+        for _, x in xs:
+            known += [x] if x == x else []
+            out.append(make(np.array(known[-9:])) if x == x and len(known) >= 5 else NAN)
+        return out
+
+    return reference
+
+
+def tally(xs: list[Sample]) -> list[float]:
+    out, total, known = [], 0, False
+    for _, c in xs:
+        known, total = known or c == c, total + (c == 1.0)
+        out.append(float(total) if known else NAN)
+    return out
+
+
 CASES = {
+    "median_last": (lambda: Last(1, 9, "median"), last_samples(lambda v: float(np.median(v))), False),
+    "spread_last": (
+        lambda: Last(1, 9, "spread"),
+        last_samples(lambda v: 1.4826 * float(np.median(np.abs(v - np.median(v))))),
+        False,
+    ),
+    "tally": (lambda: Tally(1), tally, True),
     "ewma": (lambda: Ewma(1, D), ewma, False),
     "ewm_std": (lambda: EwmStd(1, D), ewm_std, False),
     "lag": (lambda: Lag(1, D, "value"), lag, False),
@@ -256,7 +286,7 @@ def test_it_equals_its_reference_sample_by_sample(name):
 
 
 def test_every_function_with_memory_has_a_reference():
-    own = {"slope_while", "expected"}  # below
+    own = {"slope_while", "expected", "baseline_of"}  # below
     assert {f.name for f in FUNCTIONS.values() if f.make} <= set(CASES) | own
 
 
@@ -337,3 +367,16 @@ def test_learning_stops_while_frozen():
 
     (got,) = vectorised(Frozen(1), [list(zip(t, x, strict=True))], [[list(zip(t, freeze, strict=True))]])
     assert got[-1] == 1.0
+
+
+def test_another_part_in_the_same_place_is_learned_anew():
+    t = [T0 + i * 10 * SECOND for i in range(300)]
+    x = [1.0] * 100 + [5.0] * 200
+    identity = [NAN] * 5 + [17.0] * 95 + [NAN] * 10 + [23.0] * 190
+    (got,) = vectorised(
+        BaselineOf(1, 10 * MINUTE), [list(zip(t, x, strict=True))], [[list(zip(t, identity, strict=True))]]
+    )
+    assert got[90] == 1.0
+    assert got[105] == 1.0, "an unknown identity is no other one"
+    assert math.isnan(got[115]), "nothing is known of the new one yet"
+    assert got[-1] == 5.0
