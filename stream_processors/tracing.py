@@ -1,8 +1,9 @@
 """Where a record spent its time on the way through a cluster: OpenTelemetry spans of ingest and of the workers.
 
 Told by OpenTelemetry's own variables, so that one setting serves all services of an installation: where
-``OTEL_EXPORTER_OTLP_ENDPOINT`` (or ``…_TRACES_ENDPOINT``) is set, spans go there by HTTP; ``OTEL_TRACES_SAMPLER`` (with
-``OTEL_TRACES_SAMPLER_ARG``) says how many, one in a hundred where it says nothing. Without an endpoint nothing is made and nothing is loaded.
+``OTEL_EXPORTER_OTLP_ENDPOINT`` (or ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``) is set, spans go there by HTTP;
+``OTEL_TRACES_SAMPLER`` (with ``OTEL_TRACES_SAMPLER_ARG``) says how many, one in a hundred where it says nothing.
+Without an endpoint nothing is made and nothing is loaded.
 
 A span is of a record, which holds thousands of readings, never of a reading. The record carries its span's name over
 Kafka in the header that W3C Trace Context defines, so both ends of the way are one trace.

@@ -51,7 +51,7 @@ def known_variables() -> frozenset[str]:
 def described_variables() -> frozenset[str]:
     """Those that docs/reference/settings.md explains."""
     text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"SERVITIZE_[A-Z_]*[A-Z]", text))
+    return frozenset(re.findall(r"(?:SERVITIZE|OTEL)_[A-Z_]*[A-Z]", text))
 
 
 def command_problem(words: Sequence[str]) -> str | None:
@@ -178,7 +178,7 @@ def _environment(name: str, service: Document, document: Document) -> Iterator[s
 def _addresses(variable: str, text: str) -> Iterator[tuple[str, int]]:
     if variable.endswith(("_PUBLIC_URL", "_LISTEN")):
         return
-    if variable.endswith("_URL"):
+    if variable.endswith(("_URL", "_ENDPOINT")):
         parts = urlsplit(text)
         yield parts.hostname or "", parts.port or 0
     elif variable.endswith("_SERVERS"):
