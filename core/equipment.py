@@ -6,12 +6,15 @@ A *type* is data (YAML in models/catalog/, or a user's file): components, points
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from core.condition import Concern, Priority
+from core.parcels import Retention
+from core.maintenance_plan import MaintenancePlan
+from core.repeat import Repeat, expand
 from core.time import MINUTE, SECOND
 
 
@@ -25,21 +28,6 @@ class Side(StrEnum):
 
     HIGH = "high"
     LOW = "low"
-
-
-Repeat = Mapping[str, tuple[str, ...]]
-"""Placeholders and their values, e.g. ``{"car": ("1", "2"), "box": ("1", …)}``; expanded as a product in this order."""
-
-
-def expand(template: str, repeat: Repeat) -> Iterator[tuple[str, dict[str, str]]]:
-    """The keys a template stands for, with the placeholder values of each.
-
-    >>> [key for key, _ in expand("car{car}.door", {"car": ("1", "2")})]
-    ['car1.door', 'car2.door']
-    """
-    for values in itertools.product(*repeat.values()):
-        binding = dict(zip(repeat, values, strict=True))
-        yield template.format_map(binding), binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +118,69 @@ class LimitDef:
 
 
 @dataclass(frozen=True, slots=True)
+class WaveformDef:
+    """A place where a waveform is taken, one channel of a :class:`core.parcels.Waveform`.
+
+    ``channel`` is its name in messages (``names``: others), ``unit`` UCUM, in which it is stored. ``features`` become
+    the points ``{point}.{feature}`` (``point`` defaults to the component's key). ``ratio``: its shaft's speed over the
+    waveform's. ``bearing``, ``gear``, ``blades`` and whatever else models/vibration needs to know stand in ``machine``.
+    ``orientation`` degrees, where messages do not say it; ``pair``: the channel that sees the same shaft at a right
+    angle. ``speed`` r/min and ``load`` %: outside of them no features are made; ``states`` likewise where the
+    samples' keeping is decided. ``gap`` V: outside of it the sensor is suspect. ``retention``: how long samples are kept.
+    """
+
+    channel: str
+    component: str
+    unit: str
+    point: str
+    features: tuple[str, ...] = ()
+    description: str = ""
+    names: tuple[str, ...] = ()
+    ratio: float = 1.0
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    orientation: float | None = None
+    pair: str = ""
+    speed: tuple[float, float] | None = None
+    load: tuple[float, float] | None = None
+    states: tuple[str, ...] | None = None
+    gap: tuple[float, float] | None = None
+    retention: Retention = Retention.ROUTINE
+    repeat: Repeat = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleDef:
+    """A kind of cycle of a component (template). Its numbers ``values`` become the points ``{point}.{value}``."""
+
+    kind: str
+    component: str
+    point: str
+    values: tuple[str, ...]
+    description: str = ""
+    repeat: Repeat = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WaveformInstance:
+    """One concrete channel; ``points`` are the point keys of its features by the feature's name."""
+
+    channel: str
+    component: str
+    definition: WaveformDef
+    points: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CycleInstance:
+    """One kind of cycle of one concrete component; ``points`` are the point keys of its numbers by name."""
+
+    kind: str
+    component: str
+    definition: CycleDef
+    points: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class PointInstance:
     """One concrete point of a type. ``column``: its place in the type's value matrix, measured points first."""
 
@@ -161,12 +212,30 @@ class EquipmentType:
     lateness: int = 2 * SECOND
     consequence_window: int = 10 * SECOND
     open: bool = False
+    waveforms: tuple[WaveformDef, ...] = ()
+    cycles: tuple[CycleDef, ...] = ()
+    maintenance: MaintenancePlan = field(default_factory=MaintenancePlan)
 
     def component_instances(self) -> Iterator[tuple[str, str, ComponentDef]]:
         """(key, name, definition) of every concrete component."""
         for definition in self.components:
             for key, binding in expand(definition.key, definition.repeat):
                 yield key, definition.name.format_map(binding), definition
+
+    def waveform_instances(self) -> Iterator[WaveformInstance]:
+        """Every concrete channel under its own name."""
+        for d in self.waveforms:
+            for channel, binding in expand(d.channel, d.repeat):
+                prefix = d.point.format_map(binding)
+                points = {feature: f"{prefix}.{feature}" for feature in d.features}
+                yield WaveformInstance(channel, d.component.format_map(binding), d, points)
+
+    def cycle_instances(self) -> Iterator[CycleInstance]:
+        """Every kind of cycle of every concrete component."""
+        for d in self.cycles:
+            for component, binding in expand(d.component, d.repeat):
+                prefix = d.point.format_map(binding)
+                yield CycleInstance(d.kind, component, d, {value: f"{prefix}.{value}" for value in d.values})
 
     def point_instances(self) -> tuple[PointInstance, ...]:
         """Every concrete point, measured first, each repeated one contiguous: the columns of the value matrix."""

@@ -25,8 +25,10 @@ from core.equipment import (
     StateDef,
 )
 from core.errors import InvalidInputError, TypeDefinitionError
+from core.maintenance_plan import MaintenancePlan
 from core.time import SECOND, parse_duration
 from models.checks import check, check_document
+from models.maintenance.plan import check_plan, plan_document, plan_of
 from models.vibration import zones
 from models.yaml_source import Source, read
 
@@ -119,6 +121,8 @@ def to_document(type_: EquipmentType) -> Document:
     }
     if type_.running_states:
         document["running"] = list(type_.running_states)
+    if type_.maintenance != MaintenancePlan():
+        document["maintenance"] = plan_document(type_.maintenance)
     return document
 
 
@@ -143,7 +147,7 @@ def _build(document: Any) -> tuple[EquipmentType | None, list[TypeDefinitionErro
         type_ = _type(document)
     except TypeDefinitionError as error:
         return None, [error]
-    return type_, check(type_)
+    return type_, [*check(type_), *check_plan(type_)]
 
 
 def _expand_zones(document: Document) -> Document:
@@ -225,6 +229,7 @@ def _type(document: Document) -> EquipmentType:
         lateness=duration("lateness", 2 * SECOND),
         consequence_window=duration("consequence_window", 10 * SECOND),
         open=bool(document.get("open", False)),
+        maintenance=plan_of(document),
     )
 
 
