@@ -73,7 +73,7 @@ benchcluster: .venv/READY ## the same over Kafka, by number of partitions: build
 	@$(BIN)/python -m tests.benchmarks.cluster $(BENCH)
 
 faultscluster: .venv/READY ## the same for a cluster: kills in pairs, rebalances, Kafka away, restarts in turn (FAULTS="--scale 0.1")
-	@$(BIN)/python -m tests.faults.cluster_run $(FAULTS)
+	@$(BIN)/python -m tests.faults.run --host cluster $(FAULTS)
 
 fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes, counted to the last value
 	@SERVITIZE_FUZZ=100000 $(BIN)/python -m pytest tests/unit/sparkplug/test_fuzz.py \
