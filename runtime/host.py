@@ -22,6 +22,7 @@ from runtime.status import PartStatus, Snapshot
 from runtime.steps import StepDone
 
 if TYPE_CHECKING:
+    from runtime.cluster.status import ClusterStatus
     from runtime.supervisor import Supervisor
 
 STOP_SECONDS = 150.0
@@ -187,7 +188,7 @@ def stop_running(data: DataDirectory) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStatus:
-    """``running``: somebody holds the lock of the data directory and is ready."""
+    """``running``: somebody holds the data directory and is ready; ``cluster`` where Kafka is in between."""
 
     home: str
     running: bool
@@ -195,15 +196,18 @@ class InstanceStatus:
     command: str
     api: str | None
     snapshot: Snapshot | None
+    cluster: ClusterStatus | None = None
 
     def as_document(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self)
+        document = asdict(self)
+        return document if self.cluster is None else {**document, "cluster": self.cluster.as_document()}
 
 
 def current_status(data: DataDirectory) -> InstanceStatus:
     """The instance of a data directory as it is now; asks twice, a second apart, so that rates mean something."""
     from runtime.bootstrap import WRITER, status_file
+    from runtime.cluster.status import cluster_status
     from runtime.endpoints import read_endpoints
     from runtime.monitor import Monitor
 
@@ -216,14 +220,16 @@ def current_status(data: DataDirectory) -> InstanceStatus:
         for name, server in state.get("servers", {}).items()
     )
     snapshot: Snapshot | None = None
+    cluster: ClusterStatus | None = None
     if instance.get("ready"):
+        if read_endpoints(data).kafka is not None:
+            cluster = cluster_status(data)
         with Monitor(read_endpoints(data).databases[WRITER], status_file=status_file(data)) as monitor:
             monitor.snapshot(parts)
             time.sleep(_REFRESH_SECONDS)
             snapshot = monitor.snapshot(parts)
-    return InstanceStatus(
-        str(data.root), bool(instance.get("ready")), pid, instance.get("command", ""), instance.get("api"), snapshot
-    )
+    ready, command, api = bool(instance.get("ready")), instance.get("command", ""), instance.get("api")
+    return InstanceStatus(str(data.root), ready, pid, command, api, snapshot, cluster)
 
 
 def print_status(status: InstanceStatus) -> None:
@@ -240,6 +246,8 @@ def print_status(status: InstanceStatus) -> None:
 
     say(f"servitize {status.command}, process {status.pid}, API {status.api}, data in {status.home}")
     Console().print(render(status.snapshot, "running"))
+    if status.cluster is not None:
+        say(f"{status.cluster.sentence}; more with `servitize cluster status`")
 
 
 def _alive(pid: int | None) -> bool:

@@ -67,7 +67,7 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found.as_document())
     else:
-        print(f"Kafka {found.kafka or '-'}; lag {found.lag} records; {'well' if found.well else 'NOT WELL'}")
+        print(found.sentence)
         rows = [
             [w.name, "running" if w.fresh else "silent", w.partitions, w.lag, w.stored, len(w.stopped)]
             for w in found.workers

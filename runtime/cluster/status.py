@@ -50,6 +50,13 @@ class ClusterStatus:
     def lag(self) -> int:
         return sum(worker.lag for worker in self.workers)
 
+    @property
+    def sentence(self) -> str:
+        """How it is, in a line."""
+        stopped = sum(len(worker.stopped) for worker in self.workers)
+        trouble = f", {stopped} partitions have stopped" if stopped else ""
+        return f"Kafka {self.kafka or '-'}; lag {self.lag} records{trouble}; {'well' if self.well else 'NOT WELL'}"
+
     def as_document(self) -> dict[str, Any]:
         return {**asdict(self), "lag": self.lag, "well": self.well}
 
