@@ -6,6 +6,7 @@ Seeds are drawn when the test runs and printed: nobody can tune a detector to th
 from __future__ import annotations
 
 import os
+import random
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,7 +33,9 @@ TODAY = 1_790_000_000_000_000
 """Time of receipt by the host's clock: long after what the machines tell."""
 
 _FIXED = os.environ.get("STRANGER_SEED")
-SEEDS = [int(_FIXED)] if _FIXED else [secrets.randbelow(10**6) for _ in range(3)]
+# of one run, so that its processes (pytest -n 2) agree on what there is to test
+_RUN = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8))
+SEEDS = [int(_FIXED)] if _FIXED else [_RUN.randrange(10**6) for _ in range(3)]
 
 
 def registry() -> RegistrySnapshot:
