@@ -1,4 +1,4 @@
-"""Packages of npm that tests need, each set in a folder of its own with a lock file; Node itself comes from the system."""
+"""Packages of npm that tests need, each set in a folder of its own with a lock file; Node comes from the system."""
 
 from __future__ import annotations
 
