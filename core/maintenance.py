@@ -38,6 +38,8 @@ class AdvisoryEvent(StrEnum):
     WORK_DONE = "work_done"
     """Its work order was verified and closed."""
     WORK_CANCELLED = "work_cancelled"
+    WORK_REOPENED = "work_reopened"
+    """Its work order was taken up again after it had been closed."""
 
 
 class WorkState(StrEnum):
@@ -108,9 +110,9 @@ def _advisory() -> tuple[Step, ...]:
         # under way: evidence may come and go until the work is done
         Step(s.ACCEPTED, e.EVIDENCE, s.ACCEPTED),
         Step(s.ACCEPTED, e.ESCALATED, s.ACCEPTED, announce=True),
-        Step(s.ACCEPTED, e.GONE, s.ACCEPTED),
         Step(s.ACCEPTED, e.WORK_DONE, s.RESTING, announce=True),
         Step(s.ACCEPTED, e.WORK_CANCELLED, s.OPEN, announce=True),
+        *(Step(state, e.WORK_REOPENED, s.ACCEPTED) for state in (s.RESTING, s.OPEN, s.DEFERRED, s.REJECTED)),
     )
 
 
