@@ -16,7 +16,7 @@ from tests.integration.api.conftest import T0, Running, World
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = [pytest.mark.integration, pytest.mark.statements]
+pytestmark = [pytest.mark.integration, pytest.mark.documented]
 
 
 def pasted(page: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.storage.helpers import Store
 
-pytestmark = [pytest.mark.integration, pytest.mark.statements]
+pytestmark = [pytest.mark.integration, pytest.mark.documented]
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "schema.md"
 EDGE = re.compile(r"^\s+(\w+) [|}][|o]--[|o][{|] (\w+) : ", re.MULTILINE)
