@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from core.condition import Concern, Priority
-from core.parcels import Retention
 from core.maintenance_plan import MaintenancePlan
+from core.parcels import Retention
 from core.repeat import Repeat, expand
 from core.time import MINUTE, SECOND
 
@@ -81,6 +81,15 @@ class StateDef:
     when: str
 
 
+class Advice(StrEnum):
+    """By when somebody has to act, in the steps of a train's service."""
+
+    WITHDRAW = "withdraw"
+    """Now: take it out of service where that can be done safely."""
+    END_OF_DAY = "end_of_day"
+    NEXT_INSPECTION = "next_inspection"
+
+
 @dataclass(frozen=True, slots=True)
 class LimitDef:
     """A watched limit on a point (measured or derived), ISA-18.2: limit, deadband, delays, priority, consequence,
@@ -92,7 +101,7 @@ class LimitDef:
     readings are checked against it too. ``unless``: expression that vetoes raising
     (what explains it otherwise). ``concern``: instruments' alarms never lower a machine's health; while one is active,
     machine limits that rest on its point, or on the points it ``vetoes``, say nothing. ``component`` overrides the
-    point's.
+    point's. ``advice``: by when to act; it goes into the alarm's detail.
     """
 
     key: str
@@ -115,6 +124,7 @@ class LimitDef:
     action: str = ""
     component: str | None = None
     vetoes: tuple[str, ...] = ()
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,9 @@ class WaveformDef:
     the points ``{point}.{feature}`` (``point`` defaults to the component's key). ``ratio``: its shaft's speed over the
     waveform's. ``bearing``, ``gear``, ``blades`` and whatever else models/vibration needs to know stand in ``machine``.
     ``orientation`` degrees, where messages do not say it; ``pair``: the channel that sees the same shaft at a right
-    angle. ``speed`` r/min and ``load`` %: outside of them no features are made; ``states`` likewise where the
-    samples' keeping is decided. ``gap`` V: outside of it the sensor is suspect. ``retention``: how long samples are kept.
+    angle. ``speed`` r/min and ``load`` %: outside of them no features are made; ``states``: outside of them samples are
+    kept for a short time only. ``gap`` V: outside of it the sensor is suspect. ``retention``: how long samples are
+    kept.
     """
 
     channel: str

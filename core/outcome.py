@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.condition import ConditionTransition, HealthAssessment, StateChange
+from core.learned import Drift, ModelScore, Prognosis
 from core.telemetry import StreamRecord, TelemetryBatch
 
 
@@ -14,7 +15,8 @@ class Outcome:
     """Effects of one :class:`~core.telemetry.StreamRecord`, in event order.
 
     ``readings``: what to store of the record's batch, with the quality the core gave (same length and order as came
-    in: the core rejects nothing, that was ingest's part). ``derived``: readings of derived points to store.
+    in: the core rejects nothing, that was ingest's part). ``derived``: readings of derived points to store, and
+    those that the record's parcels became.
     """
 
     readings: TelemetryBatch
@@ -23,6 +25,9 @@ class Outcome:
     states: tuple[StateChange, ...] = ()
     health: tuple[HealthAssessment, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    prognoses: tuple[Prognosis, ...] = ()
+    scores: tuple[ModelScore, ...] = ()
+    drifts: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What flows: batches of readings, events, ticks of time, dead letters; and the record that carries them together."""
+"""What flows: batches of readings, parcels, events, ticks of time, dead letters; and the record that carries them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.parcels import CycleRecord, Waveform
 
 MAX_BATCH_READINGS: Final = 5_000
 """Past this a batch gains nothing per reading (measured) and only holds its neighbours up."""
@@ -106,7 +108,8 @@ class StreamRecord:
     them.
 
     ``counts`` are this record's conservation counters by name; see docs/reference/conservation.md. ``sequences``: per
-    equipment the highest number of its messages so far, with that message's event time (µs).
+    equipment the highest number of its messages so far, with that message's event time (µs). Waveforms and cycles know
+    how many of the batch's readings came before them.
     """
 
     batch: TelemetryBatch
@@ -115,3 +118,5 @@ class StreamRecord:
     dead_letters: tuple[DeadLetter, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    waveforms: tuple[Waveform, ...] = ()
+    cycles: tuple[CycleRecord, ...] = ()

@@ -1,4 +1,4 @@
-"""What decoding gives: blocks of readings, texts, events and refusals. Shared by all codecs of telemetry."""
+"""What decoding gives: blocks of readings, parcels, texts, events and refusals. Shared by all codecs of telemetry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.parcels import UNKNOWN, Channel, Purpose
 
 MAX_SINGLE_REFUSALS: Final = 32
 """So many refused values of one message and reason get a dead letter each; what is beyond shares one, or one hostile
@@ -64,6 +66,37 @@ class Event:
     body: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WaveformMessage:
+    """A waveform under the channels' names that the device uses, in the units it sends (empty: the point's own).
+
+    Members as of :class:`core.parcels.Waveform`; every sample is finite.
+    """
+
+    ts: int
+    rate: float
+    channels: tuple[Channel, ...]
+    samples: NDArray[np.float32]
+    speed: float = UNKNOWN
+    tacho: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    load: float = UNKNOWN
+    rotation: str = ""
+    purpose: Purpose = Purpose.ROUTINE
+    request: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleMessage:
+    """A cycle as the device reports it; every value is finite."""
+
+    kind: str
+    component: str
+    ts: int
+    end: int
+    values: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What could not be used. ``payload`` is just that part, as a message that can be sent again; None: all of it."""
@@ -83,6 +116,8 @@ class Decoded:
     texts: list[Text] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
+    waveforms: list[WaveformMessage] = field(default_factory=list)
+    cycles: list[CycleMessage] = field(default_factory=list)
     ignored: int = 0
 
     @classmethod
@@ -92,9 +127,9 @@ class Decoded:
 
     @property
     def readings(self) -> int:
-        """Readings that were sent: good, refused or text."""
+        """Readings that were sent: good, refused or text; a waveform, a cycle and an event each count as one."""
         blocks = self.blocks
-        count = len(self.texts) + len(self.events) + self.ignored
+        count = len(self.texts) + len(self.events) + self.ignored + len(self.waveforms) + len(self.cycles)
         count += len(blocks[0]) if len(blocks) == 1 else sum(len(block) for block in blocks)
         return count + sum(refusal.readings for refusal in self.refusals) if self.refusals else count
 

@@ -7,12 +7,15 @@ tick).
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import quality as q
+from core.parcels import CycleRecord, Waveform
 from core.telemetry import MAX_BATCH_READINGS, DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
 from ingest.ledger import Handle
 
@@ -21,7 +24,11 @@ MAX_AGE: Final = 50_000
 MAX_EXTRAS: Final = 500
 """Events and dead letters in a record: they are stored row by row."""
 MAX_MESSAGES: Final = 2_000
+MAX_SAMPLE_BYTES: Final = 2 * 1024 * 1024
+"""Of waveforms in a record: with the largest one behind it, still half of what Kafka takes at once."""
 _NOTHING: Final = np.empty(0, np.uint8)
+
+_Parcel = TypeVar("_Parcel", Waveform, CycleRecord)
 
 
 class Coalescer:
@@ -42,6 +49,9 @@ class Coalescer:
         self._ticks: list[Tick] = []
         self._ticked: set[int] = set()
         self._events: list[EventRecord] = []
+        self._waveforms: list[Waveform] = []
+        self._cycles: list[CycleRecord] = []
+        self._sample_bytes = 0
         self._dead: list[DeadLetter] = []
         self._counts: Counter[str] = Counter()
         self._sequences: dict[int, tuple[int, int]] = {}
@@ -103,6 +113,15 @@ class Coalescer:
     def event(self, event: EventRecord) -> None:
         self._events.append(event)
 
+    def waveform(self, waveform: Waveform) -> None:
+        """It stands behind the readings given so far."""
+        self._waveforms.append(replace(waveform, after=self._count))
+        self._sample_bytes += waveform.samples.nbytes
+
+    def cycle(self, cycle: CycleRecord) -> None:
+        """It stands behind the readings given so far."""
+        self._cycles.append(replace(cycle, after=self._count))
+
     def dead_letter(self, letter: DeadLetter) -> None:
         self._dead.append(letter)
 
@@ -128,7 +147,8 @@ class Coalescer:
             self._count >= self._max_readings
             or now - self._since >= self._max_age
             or now < self._since  # the clock was set back
-            or len(self._dead) + len(self._events) >= MAX_EXTRAS
+            or len(self._dead) + len(self._events) + len(self._cycles) >= MAX_EXTRAS
+            or self._sample_bytes >= MAX_SAMPLE_BYTES
             or len(self._handles) >= MAX_MESSAGES
         )
 
@@ -139,8 +159,8 @@ class Coalescer:
     def take(self, now: int) -> list[tuple[StreamRecord, list[Handle]]]:
         """What was collected, as records of at most ``max_readings``; received ``now``.
 
-        Where readings need several records, all else and the messages themselves go with the last: a message is durable
-        with its last part, since records become durable in order.
+        Where readings need several records, parcels go where they came and all else, the messages themselves too, with
+        the last: a message is durable with its last part, since records become durable in order.
         """
         if self.empty:
             return []
@@ -148,12 +168,21 @@ class Coalescer:
         whole = []
         start = 0
         while len(batch) - start > self._max_readings:
-            part = batch.take(np.arange(start, start + self._max_readings))
-            whole.append((StreamRecord(part), list[Handle]()))
-            start += self._max_readings
+            end = start + self._max_readings
+            part = batch.take(np.arange(start, end))
+            waveforms, cycles = _between(self._waveforms, start, end), _between(self._cycles, start, end)
+            whole.append((StreamRecord(part, waveforms=waveforms, cycles=cycles), list[Handle]()))
+            start = end
         rest = batch.take(np.arange(start, len(batch))) if start else batch
         record = StreamRecord(
-            rest, tuple(self._ticks), tuple(self._events), tuple(self._dead), dict(self._counts), self._sequences
+            rest,
+            tuple(self._ticks),
+            tuple(self._events),
+            tuple(self._dead),
+            dict(self._counts),
+            self._sequences,
+            _between(self._waveforms, start, self._count + 1),
+            _between(self._cycles, start, self._count + 1),
         )
         whole.append((record, self._handles))
         self._reset()
@@ -179,3 +208,8 @@ class Coalescer:
             quality,
             now,
         )
+
+
+def _between(parcels: Sequence[_Parcel], start: int, end: int) -> tuple[_Parcel, ...]:
+    """Those that came when ``start`` to before ``end`` readings were there, counted from ``start``."""
+    return tuple(replace(p, after=p.after - start) if start else p for p in parcels if start <= p.after < end)

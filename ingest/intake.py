@@ -24,8 +24,9 @@ from formats.decoded import Block, Decoded, Refusal, Text, harmless, part, shown
 from formats.native import decode_clock
 from ingest.coalesce import Coalescer
 from ingest.limits import IngestLimits, RateLimiter, TokenBucket
+from ingest.parcels import Parcels, cycle_part
 from ingest.registry_cache import Naming, RegistryCache
-from ingest.routes import MAX_ROUTES, Kind, Route, Router
+from ingest.routes import MAX_ROUTES, OF_EQUIPMENT, Kind, Route, Router
 from ingest.sequences import SequenceTracker
 from ingest.session import Inbound
 from ingest.sink import Resumed
@@ -79,6 +80,7 @@ class Intake:
     def adopt(self, snapshot: RegistrySnapshot) -> None:
         """Name by this registry from now on."""
         self.cache = RegistryCache(snapshot, points_per_equipment=self._limits.points_per_equipment)
+        self.parcels = Parcels(snapshot)
         self.router = Router(snapshot, shared=self._shared)
         self._routes: dict[str, Route] = {}
         self._rates.forget(set(snapshot.equipment))
@@ -138,7 +140,7 @@ class Intake:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             route = self.router.route(topic)
-            if route.tenant is not None and route.kind in (Kind.TELEMETRY, Kind.EVENT):
+            if route.tenant is not None and route.kind in OF_EQUIPMENT:
                 route.entry = self.cache.equipment(route.tenant, route.equipment_key)
             self._routes[topic] = route
         return route
@@ -187,7 +189,8 @@ class Intake:
             self._refuse(message, route, Refusal("rate-limited", detail), sent=True)
             return
         assert route.decode is not None
-        options: dict[str, Any] = {} if route.kind is Kind.EVENT else {"limits": self._limits.message}
+        limited_kind = route.kind in (Kind.TELEMETRY, Kind.CYCLE)
+        options: dict[str, Any] = {"limits": self._limits.message} if limited_kind else {}
         now = self._now(tenant, received_at)
         if isinstance(message, Translated):
             decoded = message.decoded
@@ -213,6 +216,8 @@ class Intake:
             else:
                 body = part({"ts": isoformat(event.ts), "kind": event.kind, "body": event.body})
                 refusals.append(Refusal(*problem, body))
+        if decoded.waveforms or decoded.cycles:
+            self._parcels(decoded, tenant, entry, received_at)
         self._gaps(decoded, entry, received_at)
         if refusals:
             for refusal in refusals if route.native else _merged(refusals):
@@ -365,6 +370,28 @@ class Intake:
             self._count("ingest.texts")
             self._coalescer.event(EventRecord(entry.id, "text", text.ts, body))
 
+    def _parcels(self, decoded: Decoded, tenant: Tenant, entry: EquipmentEntry, received_at: int) -> None:
+        refusals = decoded.refusals
+        for message in decoded.waveforms:
+            waveform, wrong = self.parcels.waveform(entry, message)
+            refusals += wrong
+            problem = None if waveform is None else self._bounds(tenant, waveform.end, received_at)
+            if problem is not None:
+                refusals.append(Refusal(*problem))
+            elif waveform is not None:
+                self._count("ingest.waveforms")
+                self._coalescer.waveform(waveform)
+        for told in decoded.cycles:
+            cycle, refusal = self.parcels.cycle(entry, told)
+            problem = None if cycle is None else self._bounds(tenant, cycle.end, received_at)
+            if problem is not None:
+                refusal = Refusal(*problem, cycle_part(told))
+            elif cycle is not None:
+                self._count("ingest.cycles")
+                self._coalescer.cycle(cycle)
+            if refusal is not None:
+                refusals.append(refusal)
+
     # --- time, gaps, refusals
     # ----------------------------------------------------------------------------------------------
 
@@ -396,7 +423,9 @@ class Intake:
         if len(blocks) == 1 and len(blocks[0].ts) == 1:
             ts = int(blocks[0].ts[0])
         else:
-            ts = max((int(block.ts.max()) for block in blocks), default=received_at)
+            times = [int(block.ts.max()) for block in blocks]
+            times += [w.ts for w in decoded.waveforms] + [c.ts for c in decoded.cycles]
+            ts = max(times, default=received_at)
         for number in decoded.sequences:
             gap = self._sequences.see(entry.id, number, ts)
             if gap is not None:

@@ -13,9 +13,11 @@ from enum import Enum
 from typing import Final
 
 from core.registry import EquipmentEntry, RegistrySnapshot, Tenant
+from formats.cycle import decode_cycles
 from formats.decoded import Decoded
 from formats.native import decode_events, decode_telemetry
 from formats.profile import MappingProfile, ProfileError, parse_profile
+from formats.waveform import decode_waveforms
 
 ROOT: Final = "servitize/v1"
 STATUS_TOPIC: Final = f"{ROOT}/$ingest/status"
@@ -30,10 +32,20 @@ Decoder = Callable[..., Decoded]
 class Kind(Enum):
     TELEMETRY = "telemetry"
     EVENT = "event"
+    WAVEFORM = "waveform"
+    CYCLE = "cycle"
     CLOCK = "clock"
     OWN = "own"
     """Sent by the platform itself: commands, desired state, our status."""
     REFUSED = "refused"
+
+
+OF_EQUIPMENT: Final = (Kind.TELEMETRY, Kind.EVENT, Kind.WAVEFORM, Kind.CYCLE)
+_OTHERS: Final[dict[str, tuple[Kind, Decoder]]] = {
+    "event": (Kind.EVENT, decode_events),
+    "waveform": (Kind.WAVEFORM, decode_waveforms),
+    "cycle": (Kind.CYCLE, decode_cycles),
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -114,8 +126,8 @@ class Router:
         route = Route(Kind.TELEMETRY, tenant, levels[3], decode=decode_telemetry)
         if rest == ["telemetry"]:
             return route
-        if rest == ["event"]:
-            route.kind, route.decode = Kind.EVENT, decode_events
+        if len(rest) == 1 and rest[0] in _OTHERS:
+            route.kind, route.decode = _OTHERS[rest[0]]
             return route
         if rest == ["twin", "desired"] or (len(rest) == 2 and rest[0] == "commands"):
             return Route(Kind.OWN, tenant)
@@ -124,5 +136,5 @@ class Router:
             tenant,
             levels[3],
             reason="unknown-topic",
-            detail="below an equipment this version takes telemetry and event",
+            detail="below an equipment this version takes telemetry, waveform, cycle and event",
         )

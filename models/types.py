@@ -16,6 +16,7 @@ from typing import Any
 
 from core.condition import Concern, Priority
 from core.equipment import (
+    Advice,
     ComponentDef,
     EquipmentType,
     LimitDef,
@@ -27,6 +28,7 @@ from core.equipment import (
 from core.errors import InvalidInputError, TypeDefinitionError
 from core.maintenance_plan import MaintenancePlan
 from core.time import SECOND, parse_duration
+from models import parcels
 from models.checks import check, check_document
 from models.maintenance.plan import check_plan, plan_document, plan_of
 from models.vibration import zones
@@ -119,6 +121,11 @@ def to_document(type_: EquipmentType) -> Document:
         "states": [{"name": s.name, "when": s.when} for s in type_.states],
         "limits": [_limit_document(limit) for limit in type_.limits],
     }
+    if type_.waveforms:
+        document["waveforms"] = [parcels.waveform_document(w) for w in type_.waveforms]
+    if type_.cycles:
+        units = {p.key: p.unit for p in type_.points}
+        document["cycles"] = [parcels.cycle_document(c, units) for c in type_.cycles]
     if type_.running_states:
         document["running"] = list(type_.running_states)
     if type_.maintenance != MaintenancePlan():
@@ -143,7 +150,7 @@ def _build(document: Any) -> tuple[EquipmentType | None, list[TypeDefinitionErro
     if problems:
         return None, problems
     try:
-        document = _expand_zones(document)
+        document = _expand_zones(parcels.expand(document))
         type_ = _type(document)
     except TypeDefinitionError as error:
         return None, [error]
@@ -229,6 +236,8 @@ def _type(document: Document) -> EquipmentType:
         lateness=duration("lateness", 2 * SECOND),
         consequence_window=duration("consequence_window", 10 * SECOND),
         open=bool(document.get("open", False)),
+        waveforms=parcels.waveforms(document, repeats),
+        cycles=parcels.cycles(document, repeats),
         maintenance=plan_of(document),
     )
 
@@ -290,6 +299,7 @@ def _limit(entry: Document, where: str) -> LimitDef:
         action=entry.get("action", ""),
         component=entry.get("component"),
         vetoes=tuple(entry.get("vetoes", ())),
+        advice=Advice(entry["advice"]) if "advice" in entry else None,
     )
 
 
@@ -371,6 +381,7 @@ def _limit_document(limit: LimitDef) -> Document:
             ("action", limit.action),
             ("component", limit.component),
             ("vetoes", list(limit.vetoes)),
+            ("advice", None if limit.advice is None else limit.advice.value),
         ]
     ) | {limit.side.value: value}
 

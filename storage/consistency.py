@@ -47,19 +47,23 @@ def examine(dsn: str) -> Consistency:
     return Consistency(readings, transitions, letters, counters, tuple(problems))
 
 
+_PARCELS = ("ingest.waveforms", "ingest.cycles")
+
+
 def _sums(counters: dict[str, int]) -> list[str]:
     def total(*names: str) -> int:
         return sum(counters.get(name, 0) for name in names)
 
     refused = sum(count for name, count in counters.items() if name.startswith("ingest.refused."))
-    others = total("ingest.accepted", "ingest.texts", "ingest.events", "ingest.ignored.retained")
+    others = total("ingest.accepted", "ingest.texts", "ingest.events", "ingest.ignored.retained", *_PARCELS)
     stored = total("storage.stored", "storage.duplicates", "storage.conflicts")
     found = []
     for what, left, right in (
-        ("readings in = accepted + refused + texts + events", total("ingest.readings"), others + refused),
+        ("readings in = accepted + refused + texts + events + parcels", total("ingest.readings"), others + refused),
         ("accepted = into storage", total("ingest.accepted"), total("storage.in_measured")),
         ("into storage = stored + duplicates + conflicts", total("storage.in_measured", "storage.in_derived"), stored),
         ("refused = dead letters", refused, total("storage.dead_letter_readings")),
+        ("parcels in = into storage", total(*_PARCELS), total("storage.waveforms_in", "storage.cycles_in")),
     ):
         if left != right:
             found.append(f"{what}: {left} and {right}")

@@ -1,4 +1,4 @@
-"""The small things of a commit (events, refusals, states, health, transitions, counts) as parameters of their
+"""The small things of a commit (events, parcels, refusals, states, health, transitions, counts) as parameters of their
 statements."""
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
 from core.condition import ConditionTransition, HealthAssessment, StateChange
+from core.learned import Drift, ModelScore, Prognosis
+from core.parcels import CycleRecord, Waveform
 from core.telemetry import DeadLetter, EventRecord
 from core.time import to_datetime
+from storage.packing import ByteaArray
+from storage.waveforms import pack
 
 MAX_PAYLOAD: Final = 1 << 20
 """Of a refused payload this much is kept, in bytes; ingest takes no larger ones, so what arrives whole can be
@@ -57,6 +61,45 @@ def event_parameters(events: Sequence[tuple[EventRecord, int]]) -> dict[str, Any
         "hashes": [event_hash(e.body) for e, _ in events],
         "bodies": [Jsonb(clean(e.body)) for e, _ in events],
         "received": [to_datetime(at) for _, at in events],
+    }
+
+
+def waveform_parameters(waveforms: Sequence[tuple[Waveform, int]]) -> dict[str, Any]:
+    """Waveforms with their time of receipt, samples packed."""
+    packed = [pack(w) for w, _ in waveforms]
+    found = [w for w, _ in waveforms]
+    return {
+        "equipment": [w.equipment_id for w in found],
+        "times": [to_datetime(w.ts) for w in found],
+        "hashes": [w.digest() for w in found],
+        "rates": [w.rate for w in found],
+        "samples": [w.samples.shape[1] for w in found],
+        "channels": [Jsonb(clean(p.channels)) for p in packed],
+        "speeds": [clean(w.speed) for w in found],
+        "loads": [clean(w.load) for w in found],
+        "rotations": [w.rotation for w in found],
+        "purposes": [w.purpose.value for w in found],
+        "retentions": [w.retention.value for w in found],
+        "requests": [clean(w.request) for w in found],
+        "metas": [Jsonb(clean(w.meta)) for w in found],
+        "encodings": [p.encoding for p in packed],
+        "tachos": ByteaArray.of_bytes([p.tacho or b"" for p in packed]),
+        "data": ByteaArray.of_bytes([p.data for p in packed]),
+        "received": [to_datetime(at) for _, at in waveforms],
+    }
+
+
+def cycle_parameters(cycles: Sequence[tuple[CycleRecord, int]]) -> dict[str, Any]:
+    """Cycles with their time of receipt."""
+    return {
+        "equipment": [c.equipment_id for c, _ in cycles],
+        "kinds": [clean(c.kind) for c, _ in cycles],
+        "components": [clean(c.component) for c, _ in cycles],
+        "starts": [to_datetime(c.ts) for c, _ in cycles],
+        "ends": [to_datetime(c.end) for c, _ in cycles],
+        "hashes": [c.digest() for c, _ in cycles],
+        "values": [Jsonb(clean(c.values)) for c, _ in cycles],
+        "received": [to_datetime(at) for _, at in cycles],
     }
 
 
@@ -134,6 +177,26 @@ def health_document(assessments: Iterable[HealthAssessment]) -> Jsonb:
             ]
         )
     )
+
+
+def prognosis_document(prognoses: Iterable[Prognosis]) -> Jsonb:
+    """For record_prognoses; times stay microseconds, an endless horizon is null."""
+    rows = []
+    for p in prognoses:
+        row = asdict(p)
+        row["date_p10"], row["date_p50"], row["date_p90"] = row.pop("dates")
+        rows.append(row)
+    return Jsonb(clean(rows))
+
+
+def score_document(scores: Iterable[ModelScore]) -> Jsonb:
+    """For record_scores."""
+    return Jsonb(clean([asdict(score) for score in scores]))
+
+
+def drift_document(drifts: Iterable[Drift]) -> Jsonb:
+    """For record_drifts."""
+    return Jsonb(clean([asdict(drift) for drift in drifts]))
 
 
 def transition_document(transitions: Iterable[ConditionTransition]) -> Jsonb:

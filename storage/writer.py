@@ -5,7 +5,8 @@ Order inside the transaction:
 1. the positions move, if epoch and offset are ours (else nothing else happens);
 2. readings newer than their point's newest go by binary COPY, all others by a merge that knows the winner of a key;
    the hours they touch are noted for the rollups;
-3. events, dead letters, states, health, condition transitions (which reduce alarms and fill the outbox);
+3. events, waveforms, cycles, dead letters, states, health, condition transitions (which reduce alarms and fill the
+   outbox);
 4. conservation counters; journal and snapshot of the processor; a slice of latest values;
 5. commit.
 
@@ -326,6 +327,12 @@ class Writer:
         if events := [(e, u.record.batch.received_at) for u in units for e in u.record.events]:
             fresh = queries.store_events(connection, **effects.event_parameters(events))
             counts.update({"storage.events_in": len(events), "storage.events_stored": int(fresh)})
+        if waveforms := [(w, u.record.batch.received_at) for u in units for w in u.record.waveforms]:
+            fresh = queries.store_waveforms(connection, **effects.waveform_parameters(waveforms))
+            counts.update({"storage.waveforms_in": len(waveforms), "storage.waveforms_stored": int(fresh)})
+        if cycles := [(c, u.record.batch.received_at) for u in units for c in u.record.cycles]:
+            fresh = queries.store_cycles(connection, **effects.cycle_parameters(cycles))
+            counts.update({"storage.cycles_in": len(cycles), "storage.cycles_stored": int(fresh)})
         if letters := [letter for u in units for letter in u.record.dead_letters]:
             queries.store_dead_letters(connection, **effects.dead_letter_parameters(letters))
             counts["storage.dead_letters"] += len(letters)
@@ -334,6 +341,12 @@ class Writer:
             queries.store_states(connection, **effects.state_parameters(states))
         if health := [h for u in units for h in u.outcome.health]:
             queries.record_health(connection, assessments=effects.health_document(health))
+        if prognoses := [p for u in units for p in u.outcome.prognoses]:
+            queries.record_prognoses(connection, prognoses=effects.prognosis_document(prognoses))
+        if scores := [s for u in units for s in u.outcome.scores]:
+            queries.record_scores(connection, scores=effects.score_document(scores))
+        if drifts := [d for u in units for d in u.outcome.drifts]:
+            queries.record_drifts(connection, drifts=effects.drift_document(drifts))
         if transitions := [t for u in units for t in u.outcome.transitions]:
             fresh, announced = queries.apply_transitions(
                 connection, transitions=effects.transition_document(transitions)

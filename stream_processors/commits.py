@@ -291,7 +291,7 @@ class Committer:
                 for event in record.events
             )
             return replace(unit, record=replace(record, events=(), dead_letters=record.dead_letters + letters))
-        count = max(1, len(record.batch) + len(record.events))
+        count = max(1, len(record.batch) + len(record.events) + len(record.waveforms) + len(record.cycles))
         letter = DeadLetter(topic, self._codec.encode(record), "unstorable", detail, received_at, readings=count)
         emptied = StreamRecord(TelemetryBatch.empty(received_at), dead_letters=(letter,), counts=record.counts)
         nothing = TelemetryBatch.empty(received_at)

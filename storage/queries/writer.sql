@@ -99,6 +99,30 @@ tallied AS (
            newest_at = greatest(t.newest_at, excluded.newest_at))
 SELECT count(*) FROM stored;
 
+-- name: store_waveforms(equipment, times, hashes, rates, samples, channels, speeds, loads, rotations, purposes, retentions, requests, metas, encodings, tachos, data, received)$
+WITH stored AS (
+    INSERT INTO servitize.waveform (equipment_id, ts, hash, rate, samples, channels, speed, load, rotation, purpose, retention, request,
+                                    meta, encoding, tacho, data, received_at)
+    SELECT w.equipment_id, w.ts, w.hash, w.rate, w.samples, w.channels, w.speed, w.load, w.rotation, w.purpose, w.retention, w.request,
+           w.meta, w.encoding, nullif(w.tacho, ''), w.data, w.received_at
+      FROM unnest(:equipment::int[], :times::timestamptz[], :hashes::bytea[], :rates::float8[], :samples::int[], :channels::jsonb[],
+                  :speeds::float8[], :loads::float8[], :rotations::text[], :purposes::text[], :retentions::text[], :requests::text[],
+                  :metas::jsonb[], :encodings::text[], :tachos::bytea[], :data::bytea[], :received::timestamptz[])
+           AS w (equipment_id, ts, hash, rate, samples, channels, speed, load, rotation, purpose, retention, request, meta, encoding,
+                 tacho, data, received_at)
+    ON CONFLICT (equipment_id, ts, hash) DO NOTHING
+    RETURNING 1)
+SELECT count(*) FROM stored;
+
+-- name: store_cycles(equipment, kinds, components, starts, ends, hashes, values, received)$
+WITH stored AS (
+    INSERT INTO servitize.cycle (equipment_id, kind, component, ts, ended_at, hash, values, received_at)
+    SELECT * FROM unnest(:equipment::int[], :kinds::text[], :components::text[], :starts::timestamptz[], :ends::timestamptz[],
+                         :hashes::bytea[], :values::jsonb[], :received::timestamptz[])
+    ON CONFLICT (equipment_id, kind, component, ts, hash) DO NOTHING
+    RETURNING 1)
+SELECT count(*) FROM stored;
+
 -- name: store_dead_letters(hashes, tenants, equipment, topics, payloads, sizes, reasons, details, firsts, lasts, counts, readings)!
 WITH letter AS MATERIALIZED (
     SELECT * FROM unnest(:hashes::bytea[], :tenants::int[], :equipment::int[], :topics::text[], :payloads::bytea[], :sizes::int[],
@@ -127,6 +151,48 @@ ON CONFLICT (equipment_id, at) DO UPDATE SET state = excluded.state;
 
 -- name: record_health(assessments)!
 SELECT servitize.record_health(:assessments);
+
+-- name: record_prognoses(prognoses)!
+-- What champions said last stands in remaining_life too. In one order everywhere.
+WITH told AS MATERIALIZED (
+    SELECT t.equipment_id, t.model, t.component, t.version, servitize.from_us(t.at) AS at, t.champion, t.p10, t.p50, t.p90, t.unit,
+           t.horizon, servitize.from_us(t.date_p10) AS date_p10, servitize.from_us(t.date_p50) AS date_p50,
+           servitize.from_us(t.date_p90) AS date_p90
+      FROM jsonb_to_recordset(:prognoses::jsonb) AS t (
+           equipment_id int, model text, component text, version int, at bigint, champion boolean, p10 float8, p50 float8, p90 float8,
+           unit text, horizon float8, date_p10 bigint, date_p50 bigint, date_p90 bigint)),
+history AS (
+    INSERT INTO servitize.prognosis (equipment_id, model, component, version, at, champion, p10, p50, p90, unit, horizon, date_p10,
+                                     date_p50, date_p90)
+    SELECT * FROM told
+    ON CONFLICT (equipment_id, model, component, at, version) DO NOTHING)
+INSERT INTO servitize.remaining_life AS r (equipment_id, component, model, version, at, p10, p50, p90, unit, horizon, date_p10, date_p50,
+                                           date_p90)
+SELECT DISTINCT ON (t.equipment_id, t.component, t.model) t.equipment_id, t.component, t.model, t.version, t.at, t.p10, t.p50, t.p90,
+       t.unit, t.horizon, t.date_p10, t.date_p50, t.date_p90
+  FROM told t
+ WHERE t.champion
+ ORDER BY t.equipment_id, t.component, t.model, t.at DESC, t.version DESC
+ON CONFLICT (equipment_id, component, model) DO UPDATE
+   SET version = excluded.version, at = excluded.at, p10 = excluded.p10, p50 = excluded.p50, p90 = excluded.p90, unit = excluded.unit,
+       horizon = excluded.horizon, date_p10 = excluded.date_p10, date_p50 = excluded.date_p50, date_p90 = excluded.date_p90
+ WHERE excluded.at >= r.at;
+
+-- name: record_scores(scores)!
+INSERT INTO servitize.model_score (equipment_id, model, component, version, at, champion, score, change, concern, text, contributions)
+SELECT s.equipment_id, s.model, s.component, s.version, servitize.from_us(s.at), s.champion, s.score, s.change, s.concern, s.text,
+       s.contributions
+  FROM jsonb_to_recordset(:scores::jsonb) AS s (
+       equipment_id int, model text, component text, version int, at bigint, champion boolean, score float8, change text, concern text,
+       text text, contributions jsonb)
+ON CONFLICT (equipment_id, model, at, version, component) DO NOTHING;
+
+-- name: record_drifts(drifts)!
+INSERT INTO servitize.model_drift (equipment_id, model, version, at, since, champion, index, drifted, points)
+SELECT d.equipment_id, d.model, d.version, servitize.from_us(d.at), servitize.from_us(d.since), d.champion, d.index, d.drifted, d.points
+  FROM jsonb_to_recordset(:drifts::jsonb) AS d (
+       equipment_id int, model text, version int, at bigint, since bigint, champion boolean, index float8, drifted boolean, points jsonb)
+ON CONFLICT (equipment_id, model, version, at) DO NOTHING;
 
 -- name: apply_transitions(transitions)^
 SELECT fresh, announced FROM servitize.apply_transitions(:transitions);

@@ -10,14 +10,17 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.parcels import CycleRecord, Waveform
 from core.registry import EquipmentEntry, RegistrySnapshot
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
 from stream_processors.kafka.topics import PARTITIONS
+
+_Parcel = TypeVar("_Parcel", Waveform, CycleRecord)
 
 
 def partition_of(tenant: str, equipment: str) -> int:
@@ -81,9 +84,10 @@ def split(record: StreamRecord, partitioning: Partitioning) -> dict[int, StreamR
     sequences: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
     for equipment, mark in record.sequences.items():
         sequences[partitioning.of_equipment.get(equipment, 0)][equipment] = mark
-    places = set(batches) | set(ticks) | set(events) | set(letters) | set(sequences)
+    waveforms, cycles = _parcels(record.waveforms, record, partitioning), _parcels(record.cycles, record, partitioning)
+    places = set(batches) | set(ticks) | set(events) | set(letters) | set(sequences) | set(waveforms) | set(cycles)
     main = max(batches, key=lambda place: len(batches[place])) if batches else min(places, default=0)
-    counts = _counts(record, {place: len(batch) for place, batch in batches.items()}, letters, main)
+    counts = _counts(record, {place: len(batch) for place, batch in batches.items()}, letters, waveforms, cycles, main)
     nothing = TelemetryBatch.empty(record.batch.received_at)
     return {
         place: StreamRecord(
@@ -93,9 +97,24 @@ def split(record: StreamRecord, partitioning: Partitioning) -> dict[int, StreamR
             tuple(letters.get(place, ())),
             counts.get(place, {}),
             sequences.get(place, {}),
+            tuple(waveforms.get(place, ())),
+            tuple(cycles.get(place, ())),
         )
         for place in sorted(places | {main})
     }
+
+
+def _parcels(
+    parcels: Sequence[_Parcel], record: StreamRecord, partitioning: Partitioning
+) -> Mapping[int, Sequence[_Parcel]]:
+    """By partition, each behind as many readings of its partition as stood before it."""
+    found: defaultdict[int, list[_Parcel]] = defaultdict(list)
+    for parcel in parcels:
+        place = partitioning.of_equipment.get(parcel.equipment_id, 0)
+        before = record.batch.point_id[: parcel.after]
+        mine = partitioning.of_point[np.where(before < len(partitioning.of_point), before, 0)] == place
+        found[place].append(replace(parcel, after=int(np.count_nonzero(mine))))
+    return found
 
 
 def _batches(batch: TelemetryBatch, partitioning: Partitioning) -> dict[int, TelemetryBatch]:
@@ -118,11 +137,19 @@ def _batches(batch: TelemetryBatch, partitioning: Partitioning) -> dict[int, Tel
 
 
 def _counts(
-    record: StreamRecord, readings: Mapping[int, int], letters: Mapping[int, Sequence[DeadLetter]], main: int
+    record: StreamRecord,
+    readings: Mapping[int, int],
+    letters: Mapping[int, Sequence[DeadLetter]],
+    waveforms: Mapping[int, Sequence[Waveform]],
+    cycles: Mapping[int, Sequence[CycleRecord]],
+    main: int,
 ) -> dict[int, dict[str, int]]:
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for place, n in readings.items():
         counts[place].update({"ingest.readings": n, "ingest.accepted": n})
+    for name, parcels in (("ingest.waveforms", waveforms), ("ingest.cycles", cycles)):
+        for place, some in parcels.items():
+            counts[place].update({"ingest.readings": len(some), name: len(some)})
     for place, mine in letters.items():
         for letter in mine:
             counts[place].update(
@@ -146,6 +173,13 @@ def merge(records: Sequence[StreamRecord]) -> StreamRecord:
     for record in records:
         counts.update(record.counts)
         sequences.update(record.sequences)
+    waveforms: list[Waveform] = []
+    cycles: list[CycleRecord] = []
+    before = 0
+    for record in records:
+        waveforms += [replace(w, after=w.after + before) for w in record.waveforms]
+        cycles += [replace(c, after=c.after + before) for c in record.cycles]
+        before += len(record.batch)
     full = [record.batch for record in records if len(record.batch)]
     received_at = records[-1].batch.received_at
     return StreamRecord(
@@ -155,11 +189,19 @@ def merge(records: Sequence[StreamRecord]) -> StreamRecord:
         tuple(letter for record in records for letter in record.dead_letters),
         dict(counts),
         sequences,
+        tuple(waveforms),
+        tuple(cycles),
     )
+
+
+MAX_SAMPLE_BYTES = 2 * 1024 * 1024
+"""Of waveforms in records that are put together: half of what a message may hold is left for the last one."""
 
 
 def mergeable(records: Sequence[StreamRecord], readings: int, most: int) -> bool:
     """Whether another record of ``readings`` readings may be put behind ``records``."""
     if not records:
         return True
+    if sum(w.samples.nbytes for r in records for w in r.waveforms) > MAX_SAMPLE_BYTES:
+        return False
     return not records[-1].ticks and sum(len(r.batch) for r in records) + readings <= most

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from core.errors import UnavailableError
+from core.parcels import CycleRecord
 from core.ports import RecordCodec
 from core.registry import RegistrySnapshot
 from core.telemetry import MAX_BATCH_READINGS, StreamRecord, TelemetryBatch
@@ -375,15 +376,30 @@ class KafkaSink:
 
 def _weight(record: StreamRecord) -> int:
     letters = sum(len(letter.payload) for letter in record.dead_letters) // 20
-    return len(record.batch) + _RECORD_WEIGHT + letters
+    samples = sum(waveform.samples.nbytes for waveform in record.waveforms) // 20
+    return len(record.batch) + _RECORD_WEIGHT + letters + samples
 
 
 def encoded(record: StreamRecord, codec: RecordCodec, limit: int = _LARGEST) -> list[bytes]:
-    """The record as bytes that Kafka takes: in several where its dead letters are too large together, the readings and
-    the counters with the last. Of one that is too large by itself the beginning is kept."""
+    """The record as bytes that Kafka takes: in several where its dead letters or waveforms are too large together, the
+    readings and the counters with the last. Of a letter that is too large by itself the beginning is kept."""
     data = codec.encode(record)
-    if len(data) <= limit or not record.dead_letters:
+    if len(data) <= limit or not (record.dead_letters or len(record.waveforms) > 1):
         return [data]
+    if len(record.waveforms) > 1:
+        middle = len(record.waveforms) // 2
+        place = record.waveforms[middle - 1].after
+        batch = record.batch
+        before = StreamRecord(
+            batch.take(slice(0, place)), waveforms=record.waveforms[:middle], cycles=_until(record, place)
+        )
+        behind = replace(
+            record,
+            batch=batch.take(slice(place, None)),
+            waveforms=tuple(replace(w, after=w.after - place) for w in record.waveforms[middle:]),
+            cycles=tuple(replace(y, after=y.after - place) for y in record.cycles if y.after > place),
+        )
+        return [*encoded(before, codec, limit), *encoded(behind, codec, limit)]
     letters = record.dead_letters
     if len(letters) == 1:
         cut = replace(letters[0], payload=letters[0].payload[: limit // 4])
@@ -391,3 +407,7 @@ def encoded(record: StreamRecord, codec: RecordCodec, limit: int = _LARGEST) -> 
     half = len(letters) // 2
     first = StreamRecord(TelemetryBatch.empty(record.batch.received_at), dead_letters=letters[:half])
     return [*encoded(first, codec, limit), *encoded(replace(record, dead_letters=letters[half:]), codec, limit)]
+
+
+def _until(record: StreamRecord, cut: int) -> tuple[CycleRecord, ...]:
+    return tuple(cycle for cycle in record.cycles if cycle.after <= cut)

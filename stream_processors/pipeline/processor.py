@@ -23,6 +23,7 @@ from stream_processors.pipeline.findings import Finding, Findings
 from stream_processors.pipeline.fleet import Fleet, TypeState
 from stream_processors.pipeline.grouping import Grouping
 from stream_processors.pipeline.manipulation import IN_TIME, LATE_NEWEST, LATE_OLD, Readings
+from stream_processors.pipeline.parcels import Parcels
 
 IDLE: Final = 2 * SECOND
 """An equipment silent for its lateness and this much more: what waits is looked at, its last frame closes."""
@@ -38,6 +39,7 @@ class Processor:
     def __init__(self, registry: RegistrySnapshot) -> None:
         self.registry_version = registry.version
         self.fleet = Fleet(registry)
+        self.parcels = Parcels(registry)
         self.grouping = Grouping()
         self.ticks: dict[int, int] = {}
         self._windows = self._consequence_windows()
@@ -49,22 +51,29 @@ class Processor:
         """Effects of one record; the processor's state is the one after it."""
         out = Findings(transitions=self._farewells)
         self._farewells = []
-        quality = self._readings(record.batch, out)
+        batch, own = self.parcels.insert(record, out)
+        quality = self._readings(batch, out)
         for tick in record.ticks:
             self._tick(tick, out)
-        batch = record.batch
         readings = batch
         if quality is not batch.quality:
             readings = TelemetryBatch(batch.point_id, batch.ts, batch.value, quality, batch.received_at)
+        made = _derived_batch(out, batch.received_at)
+        if own is not None:
+            made = TelemetryBatch.concatenate([made, readings.take(~own)], batch.received_at)
+            readings = readings.take(own)
         transitions = self.grouping.arrange(out.transitions, self._windows) if out.transitions else ()
         self._count(record, quality, out, len(transitions))
         return Outcome(
             readings,
-            _derived_batch(out, batch.received_at),
+            made,
             transitions,
             tuple(sorted(out.states, key=lambda s: (s.at, s.equipment_id))),
             tuple(out.health),
             out.counts,
+            prognoses=tuple(sorted(out.prognoses, key=lambda p: (p.at, p.equipment_id, p.model, p.version))),
+            scores=tuple(sorted(out.scores, key=lambda s: (s.at, s.equipment_id, s.model, s.version, s.component))),
+            drifts=tuple(sorted(out.drifts, key=lambda d: (d.at, d.equipment_id, d.model, d.version))),
         )
 
     def _readings(self, batch: TelemetryBatch, out: Findings) -> NDArray[np.uint8]:
@@ -259,6 +268,7 @@ class Processor:
         before = self.fleet
         images = {state.layout.type.key: snapshot.image_of(state) for state in before.types}
         self.fleet = Fleet(registry)
+        self.parcels = Parcels(registry)
         snapshot.carry_over(self.fleet, images)
         self._farewells += _farewells(before, self.fleet)
         self.registry_version = registry.version

@@ -20,7 +20,7 @@ given AS MATERIALIZED (
     SELECT coalesce(sum(c.n) FILTER (WHERE c.name = 'ingest.readings'), 0) AS readings,
            coalesce(sum(c.n) FILTER (WHERE c.name = 'ingest.accepted'), 0) AS accepted,
            coalesce(sum(c.n) FILTER (WHERE c.name LIKE 'ingest.refused.%%'), 0) AS refused,
-           coalesce(sum(c.n) FILTER (WHERE c.name IN ('ingest.texts', 'ingest.events', 'ingest.ignored.retained')), 0) AS beside,
+           coalesce(sum(c.n) FILTER (WHERE c.name IN ('ingest.texts', 'ingest.events', 'ingest.waveforms', 'ingest.cycles', 'ingest.ignored.retained')), 0) AS beside,
            coalesce(sum(c.n) FILTER (WHERE c.name = 'storage.in_measured'), 0) AS measured,
            coalesce(sum(c.n) FILTER (WHERE c.name = 'storage.in_derived'), 0) AS derived,
            coalesce(sum(c.n) FILTER (WHERE c.name = 'storage.stored'), 0) AS stored,

@@ -28,7 +28,8 @@ def balance(world: World) -> None:
     totals = world.intake.totals
     refused = sum(count for name, count in totals.items() if name.startswith("ingest.refused."))
     ignored = totals["ingest.ignored.retained"]
-    out = totals["ingest.accepted"] + refused + totals["ingest.texts"] + totals["ingest.events"] + ignored
+    whole = sum(totals[f"ingest.{kind}"] for kind in ("texts", "events", "waveforms", "cycles"))
+    out = totals["ingest.accepted"] + refused + whole + ignored
     assert totals["ingest.readings"] == out
 
 
