@@ -20,7 +20,7 @@ from core.parcels import DURATION, CycleRecord, Waveform
 from core.registry import EquipmentEntry, RegistrySnapshot
 from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import SECOND
-from models.vibration import channels
+from models.vibration import places
 from stream_processors.pipeline.findings import Findings
 
 log = structlog.get_logger(__name__)
@@ -97,11 +97,11 @@ class Parcels:
             instance = known.get(channel.name)
             if instance is None or not instance.points:
                 continue
-            if not channels.is_open(instance.definition, waveform):
+            if not places.is_open(instance.definition, waveform):
                 out.count("core.waveforms_gated")
                 continue
             try:
-                values = channels.features(waveform, place, instance)
+                values = places.features(waveform, place, instance)
             except Exception:  # a signal that a formula of ours cannot bear must not stop everybody else's
                 log.exception("waveform.defect", equipment=entry.key, channel=channel.name, ts=waveform.ts)
                 out.count("core.waveforms_failed")

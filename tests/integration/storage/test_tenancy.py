@@ -33,6 +33,7 @@ API_READS = {
     "audit_log",
     "component",
     "condition_transition",
+    "cycle",
     "dead_letter",
     "device",
     "equipment",
@@ -52,6 +53,7 @@ API_READS = {
     "site",
     "state_change",
     "tenant",
+    "waveform",
     # the API's own migration
     "device_order",
     "equipment_owner",
