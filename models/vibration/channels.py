@@ -37,7 +37,9 @@ class ChannelFinding:
     confidence: float
 
 
-def health(name: str, samples: NDArray[np.floating], rate: float, *, others: Sequence[FloatArray] = ()) -> list[ChannelFinding]:
+def health(
+    name: str, samples: NDArray[np.floating], rate: float, *, others: Sequence[FloatArray] = ()
+) -> list[ChannelFinding]:
     """What is wrong with one channel; nothing, mostly. ``others``: channels recorded with it, for what concerns all."""
     x = np.asarray(samples, dtype=np.float64)
     known = np.isfinite(x)
@@ -71,7 +73,10 @@ def _stands_still(name: str, x: FloatArray, rate: float, spread: float) -> Chann
         return None
     share = float(runs[runs >= 64].sum()) / len(x)
     return ChannelFinding(
-        name, "interrupted", f"the signal stood still for {1000 * longest / rate:.0f} ms ({100 * share:.1f} % in all)", 0.95
+        name,
+        "interrupted",
+        f"the signal stood still for {1000 * longest / rate:.0f} ms ({100 * share:.1f} % in all)",
+        0.95,
     )
 
 
@@ -88,7 +93,9 @@ def _clipped(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFin
     crest = max(top, -bottom) / spread
     share = (at_top + at_bottom) / len(x)
     if flat >= 6 and share > 2e-4 and not (crest < 1.5 and share < 0.06):
-        return ChannelFinding(name, "clipping", f"{at_top + at_bottom} samples stand at the rail: range or overload", 0.95)
+        return ChannelFinding(
+            name, "clipping", f"{at_top + at_bottom} samples stand at the rail: range or overload", 0.95
+        )
     return None
 
 
@@ -106,7 +113,10 @@ def _ski_slope(name: str, x: FloatArray, rate: float, spread: float) -> ChannelF
     thirds = [float(part.mean()) for part in np.array_split(inside, 3)]
     if thirds[0] > 3 * thirds[1] > 0 and thirds[1] > thirds[2]:
         return ChannelFinding(
-            name, "ski_slope", f"{100 * share:.0f} % of the power lies below 5 Hz and falls off: overload or warming up", 0.9
+            name,
+            "ski_slope",
+            f"{100 * share:.0f} % of the power lies below 5 Hz and falls off: overload or warming up",
+            0.9,
         )
     return None
 
@@ -138,7 +148,10 @@ def _spikes(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFind
     lonely = around < 0.25 * np.abs(x[high])
     if lonely.sum() >= 3 and lonely.mean() > 0.8:
         return ChannelFinding(
-            name, "spikes", f"{int(lonely.sum())} spikes of one sample, without ringing: cable, connector, interference", 0.93
+            name,
+            "spikes",
+            f"{int(lonely.sum())} spikes of one sample, without ringing: cable, connector, interference",
+            0.93,
         )
     return None
 
@@ -185,7 +198,12 @@ def tacho(samples: NDArray[np.floating], rate: float, speed: float, *, name: str
 
 
 def swapped(
-    x: NDArray[np.floating], y: NDArray[np.floating], rate: float, frequency: float, *, names: tuple[str, str] = ("x", "y")
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    rate: float,
+    frequency: float,
+    *,
+    names: tuple[str, str] = ("x", "y"),
 ) -> ChannelFinding | None:
     """Whether two shaft probes are exchanged: the 1× runs against the shaft's rotation (x to y) at both of them."""
     from models.vibration.shaft import precession

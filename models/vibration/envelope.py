@@ -1,0 +1,199 @@
+"""Envelope spectra of many bands at once, whitened: what stands out of noise does so by a known probability.
+
+A defect in a rolling bearing strikes the structure again and again; what is heard are short ringings at the structure's
+resonances, whose *envelope* repeats with the defect's rate. Which band carries it is not known beforehand, so all bands of
+a 1/k-octave-free tree (halves, thirds, quarters, … of the range, and the same shifted by half a band) are demodulated:
+the tree of the fast kurtogram (Antoni 2007), computed from one Fourier transform of the record. The squared envelope's
+spectrum (Antoni 2007b; Borghesani 2014) is averaged over segments and divided by the median of its surroundings, so that
+under noise each bin follows a gamma distribution, whatever the band's level and colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, special
+
+from core.errors import InvalidInputError
+from models.vibration.spectra import local_background, window
+
+FloatArray = NDArray[np.float64]
+
+PARTS: Final = (1, 2, 3, 4, 6, 8)
+"""Into how many bands the range up to half the sampling rate is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Hz from … to; ``parts`` is the level of the tree it belongs to."""
+
+    low: float
+    high: float
+    parts: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Envelopes:
+    """Whitened squared-envelope spectra.
+
+    ``ratio`` [bands, bins]: power over its background; ``depth`` [bands, bins]: amplitude of a line of the squared
+    envelope over the envelope's mean, background taken off: 0 for noise, near 2 for rare strikes in silence;
+    ``kurtosis`` [bands]: spectral kurtosis, 0 for noise; ``step`` Hz between bins; ``shape``: half the degrees of freedom
+    of one bin.
+    """
+
+    bands: tuple[Band, ...]
+    ratio: FloatArray
+    depth: FloatArray
+    kurtosis: FloatArray
+    step: float
+    shape: float
+
+    @property
+    def frequency(self) -> FloatArray:
+        """Hz of each bin."""
+        return np.arange(self.ratio.shape[1]) * self.step
+
+    def surprise(self) -> FloatArray:
+        """[bands, bins] -ln of the probability that noise alone gives this much in a bin: 1 on average under noise."""
+        return -_log_tail(np.full((len(self.bands), 1), self.shape), self.ratio)
+
+
+def tree(rate: float, *, floor: float = 0.0, narrowest: float = 200.0) -> tuple[Band, ...]:
+    """All bands of the tree between ``floor`` and half the rate that are at least ``narrowest`` Hz wide."""
+    top, found = 0.49 * rate, []
+    for parts in PARTS:
+        width = (top - floor) / parts
+        if width < narrowest and parts > 1:
+            break
+        starts = np.arange(parts) * width if parts == 1 else np.arange(2 * parts - 1) * width / 2
+        found += [Band(float(floor + s), float(floor + s + width), parts) for s in starts]
+    return tuple(found)
+
+
+def envelope(samples: NDArray[np.floating], rate: float, low: float, high: float) -> tuple[FloatArray, float]:
+    """(squared envelope of the band, its sampling rate): the band is cut out of the spectrum and shifted to zero."""
+    x = np.asarray(samples, dtype=np.float64)
+    return _cut(fft.rfft(x - x.mean()), len(x), rate, low, high)
+
+
+def _cut(transform: NDArray[np.complex128], n: int, rate: float, low: float, high: float) -> tuple[FloatArray, float]:
+    step = rate / n
+    first, last = max(1, int(np.ceil(low / step))), min(len(transform), int(high / step))
+    width = last - first
+    if width < 8:
+        raise InvalidInputError(f"a band of {low:g} to {high:g} Hz holds no spectrum at {rate:g} Hz")
+    edge = max(1, width // 10)
+    taper = np.ones(width)
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)
+    taper[:edge], taper[-edge:] = ramp, ramp[::-1]
+    # twice the band's width, since a square has twice the band
+    size = fft.next_fast_len(2 * width)
+    analytic = fft.ifft(transform[first:last] * taper, size) * (2 * size / n)
+    return np.square(analytic.real) + np.square(analytic.imag), rate * size / n
+
+
+def demodulate(
+    samples: NDArray[np.floating],
+    rate: float,
+    *,
+    resolution: float | tuple[float, ...],
+    top: float,
+    bands: tuple[Band, ...] | None = None,
+) -> tuple[Envelopes, ...]:
+    """Whitened envelope spectra of each band up to ``top`` Hz, once per resolution in Hz.
+
+    A fine resolution shows lines of steady rate close together; a coarse one lines that slip smears out.
+    """
+    x = np.asarray(samples, dtype=np.float64)
+    n = len(x)
+    if bands is None:
+        bands = tree(rate, narrowest=max(200.0, 1.2 * top))
+    wanted = resolution if isinstance(resolution, tuple) else (resolution,)
+    transform = fft.rfft(x - x.mean())
+    powers: list[list[FloatArray]] = [[] for _ in wanted]
+    worth = [1.0] * len(wanted)
+    kurtosis = []
+    for band in bands:
+        squared, slower = _cut(transform, n, rate, band.low, band.high)
+        mean = float(squared.mean())
+        relative = squared / mean - 1 if mean > 0 else np.zeros_like(squared)
+        kurtosis.append(float(np.mean(relative**2)) - 1)
+        for i, step in enumerate(wanted):
+            power, worth[i], got = _averaged(relative, slower, step)
+            powers[i].append(_onto(power, got, step, int(top / step) + 1))
+    found = []
+    for i, step in enumerate(wanted):
+        stacked = np.stack(powers[i])
+        background = local_background(stacked, max(24, stacked.shape[1] // 12)) / _median_to_mean(worth[i])
+        ratio = stacked / background
+        depth = 2 * np.sqrt(np.maximum(stacked - background, 0))
+        ratio[:, :2] = depth[:, :2] = 0.0  # what is left of the mean
+        found.append(Envelopes(bands, ratio, depth, np.array(kurtosis), step, worth[i]))
+    return tuple(found)
+
+
+def _averaged(signal: FloatArray, rate: float, resolution: float) -> tuple[FloatArray, float, float]:
+    """(mean squared half amplitude of Hann-windowed segments, how many independent ones they are worth, Hz per bin)."""
+    n = len(signal)
+    length = min(n, max(32, round(rate / resolution)))
+    count = max(1, 2 * n // length - 1)
+    starts = np.linspace(0, n - length, count).astype(int)
+    w = window("hann", length)
+    power = np.zeros(length // 2 + 1)
+    for start in starts:
+        part = fft.rfft((signal[start : start + length]) * w)
+        power += np.square(part.real) + np.square(part.imag)
+    # neighbours that overlap by half correlate by 1/36 in power under a Hann window (Welch 1967)
+    worth = count / (1 + 2 * (count - 1) / count / 36)
+    return power / (count * w.sum() ** 2), worth, rate / length
+
+
+def _onto(power: FloatArray, step: float, wanted: float, bins: int) -> FloatArray:
+    """Onto bins that all bands share: lengths are whole numbers of samples, so steps differ by less than a per mille."""
+    if len(power) < 2:
+        return np.zeros(bins)
+    index = np.minimum(np.rint(np.arange(bins) * wanted / step).astype(int), len(power) - 1)
+    return power[index]
+
+
+def _median_to_mean(shape: float) -> float:
+    """:func:`local_background` takes ln 2 for the median of its noise: right for one segment, corrected here."""
+    median = float(special.gammaincinv(shape, 0.5)) / shape
+    return median / float(np.log(2))
+
+
+def _log_tail(shape: FloatArray, ratio: FloatArray) -> FloatArray:
+    """ln P(gamma of mean 1 and this shape > ratio); far out by the leading term, where the tail underflows."""
+    x = shape * ratio
+    tail = special.gammaincc(shape, x)
+    far = tail < 1e-250
+    out = np.log(np.maximum(tail, 1e-300))
+    if far.any():
+        s, y = np.broadcast_to(shape, x.shape)[far], x[far]
+        out[far] = (s - 1) * np.log(y) - y - special.gammaln(s)
+    return np.asarray(out)
+
+
+def kurtogram(
+    samples: NDArray[np.floating], rate: float, *, narrowest: float = 200.0
+) -> tuple[tuple[Band, ...], FloatArray]:
+    """(bands of the tree, spectral kurtosis of each): 0 for noise, -1 for a steady tone, high where something strikes."""
+    x = np.asarray(samples, dtype=np.float64)
+    bands = tree(rate, narrowest=narrowest)
+    transform = fft.rfft(x - x.mean())
+    found = []
+    for band in bands:
+        squared, _ = _cut(transform, len(x), rate, band.low, band.high)
+        mean = float(squared.mean())
+        found.append(float(np.mean(squared**2)) / mean**2 - 2 if mean > 0 else 0.0)
+    return bands, np.array(found)
+
+
+def best_band(samples: NDArray[np.floating], rate: float, *, narrowest: float = 200.0) -> Band:
+    """The band in which the signal is most impulsive."""
+    bands, kurtosis = kurtogram(samples, rate, narrowest=narrowest)
+    return bands[int(np.argmax(kurtosis))]

@@ -1,0 +1,116 @@
+"""From acceleration to velocity to displacement and back, with the high-pass that integration needs.
+
+Integration divides by 2πf: what is noise near 0 Hz would drown everything. The high-pass has the amplitude of a
+Butterworth filter of order 4 (-3 dB at its corner, as ISO 2954 has it) and no phase.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from core.errors import InvalidInputError
+from models.vibration.spectra import Spectrum
+
+FloatArray = NDArray[np.float64]
+
+QUANTITIES: Final = ("displacement", "velocity", "acceleration")
+
+_UNITS: Final[dict[str, tuple[str, float]]] = {
+    "m/s2": ("acceleration", 1.0),
+    "m/s²": ("acceleration", 1.0),
+    "mm/s2": ("acceleration", 1e-3),
+    "g": ("acceleration", 9.80665),
+    "[g]": ("acceleration", 9.80665),
+    "m/s": ("velocity", 1.0),
+    "mm/s": ("velocity", 1e-3),
+    "[in_i]/s": ("velocity", 0.0254),
+    "in/s": ("velocity", 0.0254),
+    "m": ("displacement", 1.0),
+    "mm": ("displacement", 1e-3),
+    "um": ("displacement", 1e-6),
+    "µm": ("displacement", 1e-6),
+    "mil": ("displacement", 25.4e-6),
+}
+
+TRADE: Final = {"acceleration": ("m/s2", 1.0), "velocity": ("mm/s", 1e3), "displacement": ("um", 1e6)}
+"""Unit a quantity is told in, and how many of it are one SI unit."""
+
+
+def quantity(unit: str) -> tuple[str, float] | None:
+    """(acceleration, velocity or displacement; SI units per unit), or None for what is no vibration (V, 1, …).
+
+    >>> quantity("mm/s")
+    ('velocity', 0.001)
+    """
+    return _UNITS.get(unit)
+
+
+def highpass_for(speed: float) -> float:
+    """Hz from which on broad-band vibration is judged: 10, or 2 at and below 600 r/min (ISO 20816-3); NaN: 10."""
+    return 2.0 if speed <= 600 else 10.0
+
+
+def response(frequency: FloatArray, highpass: float, lowpass: float | None = None) -> FloatArray:
+    """Amplitude of the band's filter at frequencies in Hz."""
+    f = np.asarray(frequency, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        gain = 1 / np.sqrt(1 + (highpass / f) ** 8)
+        if lowpass is not None:
+            gain = gain / np.sqrt(1 + (f / lowpass) ** 8)
+    return np.where(f > 0, gain, 0.0)
+
+
+def integrate(
+    samples: NDArray[np.floating],
+    rate: float,
+    times: int,
+    *,
+    highpass: float = 10.0,
+    lowpass: float | None = None,
+) -> FloatArray:
+    """``samples`` [..., n] integrated ``times`` (1, 2; -1, -2 differentiates), high-passed at Hz; SI in, SI out.
+
+    The ends are continued by their mirror image and faded, so that a record of any length integrates without
+    ringing; within three periods of the high-pass of an end, amplitudes are less exact.
+    """
+    x = np.asarray(samples, dtype=np.float64)
+    n = x.shape[-1]
+    if not 0 < highpass < rate / 2:
+        raise InvalidInputError(f"a high-pass of {highpass:g} Hz does not fit a rate of {rate:g} Hz")
+    x = x - x.mean(axis=-1, keepdims=True)
+    pad = min(n - 1, int(np.ceil(3 * rate / highpass)))
+    fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(pad) + 0.5) / pad)
+    head = (2 * x[..., :1] - x[..., pad:0:-1]) * fade
+    tail = (2 * x[..., -1:] - x[..., -2 : -pad - 2 : -1]) * fade[::-1]
+    full = np.concatenate([head, x, tail], axis=-1)
+    size = fft.next_fast_len(full.shape[-1], real=True)
+    f = fft.rfftfreq(size, 1 / rate)
+    gain = response(f, highpass, lowpass).astype(complex)
+    gain[1:] *= (2j * np.pi * f[1:]) ** (-times)
+    return np.asarray(fft.irfft(fft.rfft(full, size, axis=-1) * gain, size, axis=-1)[..., pad : pad + n])
+
+
+def convert(found: Spectrum, unit: str, wanted: str, *, highpass: float = 0.0) -> Spectrum:
+    """A spectrum in ``unit`` as acceleration, velocity or displacement in trade units (:data:`TRADE`)."""
+    known = quantity(unit)
+    if known is None:
+        raise InvalidInputError(f"{unit!r} is no unit of vibration", hint="m/s2, g, mm/s, um, …")
+    kind, factor = known
+    times = QUANTITIES.index(kind) - QUANTITIES.index(wanted)
+    f = found.frequency
+    gain = np.zeros_like(f)
+    gain[1:] = (2 * np.pi * f[1:]) ** (-float(times))
+    if highpass > 0:
+        gain = gain * response(f, highpass)
+    amplitude = found.amplitude * (gain * factor * TRADE[wanted][1])
+    return Spectrum(f, amplitude, found.noise_bandwidth, found.averages, found.scale)
+
+
+def band_rms(found: Spectrum, unit: str, wanted: str, *, low: float = 10.0, high: float = 1000.0) -> float:
+    """Broad-band RMS in trade units, e.g. velocity in mm/s between 10 and 1000 Hz, of one channel's spectrum."""
+    converted = convert(found, unit, wanted)
+    return float(converted.rms(low, min(high, float(found.frequency[-1]))))
