@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from core.equipment import EquipmentType, PointKind
+from core.learned import ModelEntry
 
 
 class EquipmentStatus(StrEnum):
@@ -76,10 +77,16 @@ class MappingProfileEntry:
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """Everything registered, at ``version`` (grows with every change)."""
+    """Everything registered, at ``version`` (grows with every change).
+
+    ``models``: champions and challengers at work, for who runs a processor. ``recall`` gives one that was, in the role
+    it had (None where it cannot be had): a replay steps through records with the models of then.
+    """
 
     version: int
     tenants: Mapping[int, Tenant]
     types: Mapping[str, EquipmentType]
     equipment: Mapping[int, EquipmentEntry]
     profiles: tuple[MappingProfileEntry, ...] = ()
+    models: tuple[ModelEntry, ...] = ()
+    recall: Callable[[str, int, bool], ModelEntry | None] | None = field(default=None, compare=False, repr=False)

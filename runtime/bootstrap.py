@@ -21,11 +21,14 @@ from runtime.endpoints import Endpoints
 from runtime.local import external
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import LocalPostgres
+from services.api.access import Scope
 
 FIRST_TENANT: Final = "main"
-SCOPES: Final = ("read", "operate", "manage")
+SCOPES: Final = tuple(scope.value for scope in Scope)
 DEVICE_MASTER: Final = "device-master"
 """The secret that devices' passwords are derived from, by its name among the secrets of a data directory."""
+MODEL_SIGNING: Final = "model-signing"
+"""The secret under which learned models' files are signed."""
 OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 
 

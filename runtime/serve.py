@@ -70,6 +70,7 @@ def _ingest(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -
 
 
 def _worker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -> int:
+    from runtime.bootstrap import MODEL_SIGNING
     from stream_processors.faust_app import GroupSettings
     from stream_processors.worker_main import WorkerConfig, run
 
@@ -81,6 +82,7 @@ def _worker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -
         status_file=str(status_file(data, "worker")),
         metrics_port=metrics.port,
         metrics_host=metrics.host,
+        model_key=data.secret(MODEL_SIGNING) if data.given is None else data.given_secret(MODEL_SIGNING),
     )
     return run(config, told)
 

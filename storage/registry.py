@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg_pool import ConnectionPool
 
 from core.equipment import EquipmentType, PointKind
+from core.errors import ServitizeError
+from core.learned import ModelEntry, ModelKind
 from core.registry import (
     EquipmentEntry,
     EquipmentStatus,
@@ -23,8 +26,13 @@ from core.registry import (
 from storage.errors import translated
 from storage.queries import load
 
+log = structlog.get_logger(__name__)
+
 Parser = Callable[[Mapping[str, Any]], EquipmentType]
 """Makes a type of its document; raises :class:`~core.errors.TypeDefinitionError`."""
+
+ModelLoader = Callable[[bytes, bytes], Any]
+"""A fitted model of (file, signature); raises :class:`~core.errors.ServitizeError` where it is not to be trusted."""
 
 
 class Registry:
@@ -32,12 +40,21 @@ class Registry:
 
     A load fetches only what changed since the last one, so a fleet of 10,000 costs nothing while nobody touches it.
     ``parse_type`` is
-    given by who wires, since types are documents here and the room that reads them is a sibling.
+    given by who wires, since types are documents here and the room that reads them is a sibling; so is ``load_model``,
+    by who runs a processor (None: models are not loaded). A model that cannot be trusted is said in the log and left
+    out: everything else goes on.
     """
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection[Any]], parse_type: Parser) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection[Any]],
+        parse_type: Parser,
+        load_model: ModelLoader | None = None,
+    ) -> None:
         self._pool = pool
         self._parse = parse_type
+        self._load_model = load_model
+        self._estimators: dict[tuple[str, int], Any] = {}
         self._queries = load("registry")
         self._lock = threading.Lock()
         self._types: dict[str, tuple[int, EquipmentType]] = {}
@@ -77,7 +94,10 @@ class Registry:
             for row in self._queries.tenants(connection)
         }
         profiles = tuple(MappingProfileEntry(*row) for row in self._queries.profiles(connection))
-        return RegistrySnapshot(version, tenants, self._read_types(connection), equipment, profiles)
+        types = self._read_types(connection)
+        return RegistrySnapshot(
+            version, tenants, types, equipment, profiles, self._read_models(connection), self.recall
+        )
 
     def _read_types(self, connection: psycopg.Connection[Any]) -> dict[str, EquipmentType]:
         for key, revision in list(self._queries.types(connection)):
@@ -85,6 +105,41 @@ class Registry:
                 _, document = self._queries.type_document(connection, key=key)
                 self._types[key] = (revision, self._parse(document))
         return {key: parsed for key, (_, parsed) in self._types.items()}
+
+    def _read_models(self, connection: psycopg.Connection[Any]) -> tuple[ModelEntry, ...]:
+        if self._load_model is None:
+            return ()
+        found = [
+            self._model(connection, name, version, status == "champion")
+            for name, version, status in list(load("models").speaking(connection))
+        ]
+        return tuple(entry for entry in found if entry is not None)
+
+    def _model(self, connection: psycopg.Connection[Any], name: str, version: int, champion: bool) -> ModelEntry | None:
+        assert self._load_model is not None
+        row = load("models").at_work(connection, name=name, version=version)
+        if row is None:
+            return None
+        kind, type_key, features, reference = row
+        if (name, version) not in self._estimators:
+            _, _, data, signature = load("models").file(connection, name=name, version=version)
+            try:
+                self._estimators[name, version] = self._load_model(bytes(data), bytes(signature))
+            except ServitizeError as error:
+                log.error("model.unusable", model=name, version=version, problem=str(error), hint=error.hint)
+                self._estimators[name, version] = None
+        estimator = self._estimators[name, version]
+        if estimator is None:
+            return None
+        return ModelEntry(name, version, champion, ModelKind(kind), type_key, features, reference, estimator)
+
+    def recall(self, name: str, version: int, champion: bool) -> ModelEntry | None:
+        """A version that need not be at work any more, in the role it had; None where there is none that can be
+        used."""
+        if self._load_model is None:
+            return None
+        with self._lock, translated(), self._pool.connection() as connection:
+            return self._model(connection, name, version, champion)
 
     def register_unknown(self, tenant: Tenant, equipment_key: str, type_key: str | None) -> None:
         """Pending, or approved where the tenant accepts and the type is known: without a type nobody knows what its

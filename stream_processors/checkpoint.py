@@ -4,7 +4,8 @@
     4   1  version of this layout
     5   …  msgpack: {state, basis, sequences, clocks}; the two large ones come compressed
 
-The *basis* is what the registry said of meaning when the state was made: the types, and which equipment is of which.
+The *basis* is what the registry said of meaning when the state was made: the types, which equipment is of which, and
+which models were at work.
 The journal behind a checkpoint was processed with it, so it is stepped through with it again, even where somebody
 published another type meanwhile; only then does today's registry count. Checkpoints of before there was a basis are
 the processor's bare state; they are read, and their journal is stepped through with today's registry.
@@ -23,6 +24,7 @@ import zstandard
 
 from core.equipment import EquipmentType
 from core.errors import InvalidInputError
+from core.learned import ModelEntry
 from core.registry import RegistrySnapshot
 
 log = structlog.get_logger(__name__)
@@ -37,17 +39,24 @@ Sequences = Mapping[int, tuple[int, int]]
 
 
 class Basis(msgspec.Struct, frozen=True):
-    """Types by key, and the type of each equipment by id."""
+    """Types by key, the type of each equipment by id, and the models at work as (name, version, champion)."""
 
     types: dict[str, EquipmentType]
     assigned: dict[int, str]
+    models: list[tuple[str, int, bool]] = []  # absent in checkpoints of before there were any
 
     @classmethod
     def of(cls, registry: RegistrySnapshot) -> Basis:
-        return cls(dict(registry.types), {e.id: e.type_key for e in registry.equipment.values() if e.type_key})
+        return cls(
+            dict(registry.types),
+            {e.id: e.type_key for e in registry.equipment.values() if e.type_key},
+            [(m.name, m.version, m.champion) for m in registry.models],
+        )
 
     def means_the_same(self, registry: RegistrySnapshot) -> bool:
         """Whether everything it knows still is what it was; what is new beside it changes nothing of the past."""
+        if sorted(self.models) != sorted((m.name, m.version, m.champion) for m in registry.models):
+            return False
         return all(registry.types.get(key) == type_ for key, type_ in self.types.items()) and all(
             key == registry.equipment[number].type_key
             for number, key in self.assigned.items()
@@ -60,7 +69,27 @@ class Basis(msgspec.Struct, frozen=True):
             number: replace(entry, type_key=self.assigned.get(number, entry.type_key))
             for number, entry in registry.equipment.items()
         }
-        return replace(registry, version=_REPLAYED, types={**registry.types, **self.types}, equipment=equipment)
+        return replace(
+            registry,
+            version=_REPLAYED,
+            types={**registry.types, **self.types},
+            equipment=equipment,
+            models=self._models(registry),
+        )
+
+    def _models(self, registry: RegistrySnapshot) -> tuple[ModelEntry, ...]:
+        """Those of then; one that cannot be had any more is left out, and said."""
+        known = {(m.name, m.version, m.champion): m for m in registry.models}
+        found = []
+        for name, version, champion in self.models:
+            entry = known.get((name, version, champion))
+            if entry is None and registry.recall is not None:
+                entry = registry.recall(name, version, champion)
+            if entry is None:
+                log.warning("checkpoint.model_gone", model=name, version=version)
+            else:
+                found.append(entry)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

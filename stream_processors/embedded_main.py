@@ -23,7 +23,7 @@ from models.types import from_document
 from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.embedded import STREAM, EmbeddedSink
-from stream_processors.hosting import FAILED, STOPPED, heartbeat, registry_pool, write_status
+from stream_processors.hosting import FAILED, STOPPED, heartbeat, model_loader, registry_pool, write_status
 from stream_processors.pipeline.processor import Processor
 
 FENCED: Final = 3
@@ -44,6 +44,8 @@ class EmbeddedConfig:
     stop_timeout: float = STOP_SECONDS
     heartbeat_url: str | None = field(default=None, repr=False)
     heartbeat_seconds: float = 60.0
+    model_key: str | None = field(default=None, repr=False)
+    """Under which this installation signs learned models; without it none are at work."""
     sparkplug: SparkplugSettings = field(default_factory=SparkplugSettings)
 
 
@@ -62,7 +64,11 @@ def run(config: EmbeddedConfig, told: StopSignal, *, ready: Callable[[], None] |
         )
         sparkplug = SparkplugChannel(replace(config.mqtt, client_id=f"{config.mqtt.client_id}-spb"), config.sparkplug)
         service = IngestService(
-            config.mqtt, Registry(pool, from_document), sink, limits=config.limits, channels=[sparkplug]
+            config.mqtt,
+            Registry(pool, from_document, model_loader(config.model_key)),
+            sink,
+            limits=config.limits,
+            channels=[sparkplug],
         )
 
         def vital() -> tuple[int, dict[str, Any]]:

@@ -72,6 +72,20 @@ class _OncePerCause(logging.Filter):
         return True
 
 
+def model_loader(key: str | None) -> Callable[[bytes, bytes], Any] | None:
+    """Opens model files that were signed with ``key``; None without one: then no models are at work here."""
+    if key is None:
+        return None
+
+    def opened(data: bytes, signature: bytes) -> Any:
+        from models import packing  # with scikit-learn, which who has no models never loads
+
+        packing.verify(data, signature, key.encode())
+        return packing.load(data)
+
+    return opened
+
+
 def write_status(file: str | None, status: Callable[[], Mapping[str, Any]]) -> None:
     """Replace the status file, where there is to be one."""
     if file is None:

@@ -25,7 +25,7 @@ from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.commits import ServiceEndedError
 from stream_processors.faust_app import GroupSettings, Reader
-from stream_processors.hosting import FAILED, STOPPED, registry_pool, write_status
+from stream_processors.hosting import FAILED, STOPPED, model_loader, registry_pool, write_status
 from stream_processors.kafka.host import PartitionHost
 from stream_processors.kafka.outbox import OutboxPublisher
 from stream_processors.kafka.topics import TELEMETRY, KafkaSettings, ensure_topics
@@ -54,6 +54,8 @@ class WorkerConfig:
     stop_timeout: float = STOP_SECONDS
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    model_key: str | None = field(default=None, repr=False)
+    """Under which this installation signs learned models; without it none are at work."""
 
 
 def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | None = None) -> int:
@@ -71,7 +73,7 @@ def run(config: WorkerConfig, told: StopSignal, *, ready: Callable[[], None] | N
             Writer(config.database),
             Processor,
             BinaryRecordCodec(),
-            Registry(pool, from_document),
+            Registry(pool, from_document, model_loader(config.model_key)),
             topic=config.kafka.topic(TELEMETRY),
             lost=reader.lost,
             failed=lambda error: reader.end(),

@@ -48,7 +48,7 @@ class RemainingLife:
         """When: dates in µs UTC, from ``now``. The early date is that of hard use, the late one that of little use."""
         return CalendarLife(
             *(
-                _date(life, rate, now, self.horizon)
+                dates(life, rate, now, self.horizon)
                 for life, rate in ((self.p10, usage.high), (self.p50, usage.usual), (self.p90, usage.low))
             )
         )
@@ -113,9 +113,11 @@ class Prognosis(Protocol):
     def remaining(self, histories: object) -> RemainingLife: ...
 
 
-def _date(life: FloatArray, rate: float, now: int, horizon: float) -> IntArray:
-    if rate <= 0.0:
-        return np.full(len(life), NEVER, np.int64)
-    told = np.isfinite(life) & (life < horizon) & (life / rate < 36525.0)
-    dates: IntArray = np.where(told, now + np.where(told, life, 0.0) / rate * DAY, 0).astype(np.int64)
-    return np.where(told, dates, NEVER)
+def dates(life: FloatArray, rate: FloatArray | float, now: IntArray | int, horizon: float) -> IntArray:
+    """When ``life`` [n] is over, µs UTC, at ``rate`` units per day from ``now``; :data:`NEVER` where nobody knows."""
+    rate = np.broadcast_to(np.asarray(rate, float), life.shape)
+    runs = rate > 0.0
+    days = np.where(runs, life, 0.0) / np.where(runs, rate, 1.0)
+    told = runs & np.isfinite(life) & (life < horizon) & (days < 36525.0)
+    when: IntArray = (now + np.where(told, days, 0.0) * DAY).astype(np.int64)
+    return np.where(told, when, NEVER)

@@ -12,9 +12,6 @@ import typer
 
 from runtime.cli.options import AsJson, Home, data_directory
 
-SIGNING_KEY = "model-signing"
-"""The installation's secret under which model files are signed."""
-
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="For example remaining-life/pump.")]
 Version = Annotated[int, typer.Argument(metavar="VERSION", min=1)]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: it stays on record.")]
@@ -133,10 +130,11 @@ def rollback(name: Name, reason: Reason = "", home: Home = None) -> None:
 def _signing(home: Path | None) -> Iterator[tuple[Any, bytes]]:
     """The owner's connection in one transaction, and the key of this installation."""
     from runtime import access
+    from runtime.bootstrap import MODEL_SIGNING
 
     data = data_directory(home)
     with access.owner(data) as connection:
-        yield connection, data.secret(SIGNING_KEY).encode()
+        yield connection, data.secret(MODEL_SIGNING).encode()
 
 
 def _keys(text: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def _run(told: StopSignal) -> int:
     import structlog
 
     from ingest.sparkplug.limits import SparkplugSettings
-    from runtime.bootstrap import WRITER, status_file
+    from runtime.bootstrap import MODEL_SIGNING, WRITER, status_file
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
     from runtime.processes.logs import log_as_lines
@@ -47,6 +47,7 @@ def _run(told: StopSignal) -> int:
         status_file=str(status_file(data)),
         heartbeat_url=os.environ.get("SERVITIZE_HEARTBEAT_URL") or None,
         heartbeat_seconds=float(os.environ.get("SERVITIZE_HEARTBEAT_SECONDS") or 60),
+        model_key=data.secret(MODEL_SIGNING),
         sparkplug=SparkplugSettings(host_id=os.environ.get(SPARKPLUG_HOST_ID) or SparkplugSettings().host_id),
     )
 

@@ -20,7 +20,7 @@ def main() -> int:
 def _run(told: StopSignal) -> int:
     import structlog
 
-    from runtime.bootstrap import WRITER
+    from runtime.bootstrap import MODEL_SIGNING, WRITER
     from runtime.cluster.supervisor import ready_file, status_path
     from runtime.endpoints import read_endpoints
     from runtime.local.paths import DataDirectory
@@ -38,6 +38,7 @@ def _run(told: StopSignal) -> int:
         kafka=KafkaSettings(endpoints.kafka),
         group=GroupSettings(name),
         status_file=str(status_path(data.root, name)),
+        model_key=data.secret(MODEL_SIGNING),
     )
     code = run(config, told, ready=ready_file(data.root, name).touch)
     structlog.get_logger(__name__).info("worker.stopped", code=code)

@@ -17,6 +17,11 @@ SELECT m.name, m.version, m.kind, m.type_key, m.status, m.window_from, m.window_
 SELECT m.name, m.version, m.status FROM servitize.model m WHERE m.status IN ('champion', 'challenger')
  ORDER BY m.name, m.status DESC;
 
+-- name: at_work(name, version)^
+-- What a processor needs to know of a version beside its file.
+SELECT m.kind, m.type_key, m.features, coalesce(m.calibration->'reference', '{}') FROM servitize.model m
+ WHERE m.name = :name AND m.version = :version;
+
 -- name: file(name, version)^
 SELECT m.kind, m.type_key, m.file, m.signature FROM servitize.model m WHERE m.name = :name AND m.version = :version;
 

@@ -530,7 +530,11 @@ class PartitionHost:
             held_now = list(self._held.values())
         for held in held_now:
             was, now = before.only(held.partition), self._partitioning.only(held.partition)
-            if (was.equipment, was.types) != (now.equipment, now.types):  # most changes are of other partitions
+            if (was.equipment, was.types, was.models) != (
+                now.equipment,
+                now.types,
+                now.models,
+            ):  # most changes are of other partitions
                 held.core.reconfigure(now)
 
     def _catch_up(self, partitions: Iterable[int]) -> None:

@@ -20,8 +20,17 @@ from core.time import MINUTE
 from models.expressions import Frame
 from stream_processors.pipeline import derived, health, plausibility
 from stream_processors.pipeline.findings import Findings
-from stream_processors.pipeline.fleet import BAD, HISTORY, IMPLAUSIBLE, STALE, STUCK, TypeState
-from stream_processors.pipeline.layout import EVERYWHERE, BoolArray, FloatArray, IntArray
+from stream_processors.pipeline.fleet import HISTORY, TypeState
+from stream_processors.pipeline.layout import (
+    BAD,
+    EVERYWHERE,
+    IMPLAUSIBLE,
+    STALE,
+    STUCK,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 from stream_processors.pipeline.manipulation import Rounds
 from stream_processors.pipeline.states import HOLD
 

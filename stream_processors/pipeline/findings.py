@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.condition import Change, Concern, ConditionTransition, HealthAssessment, Priority, StateChange
 from core.equipment import PointInstance
-from stream_processors.pipeline.fleet import BAD, IMPLAUSIBLE, STALE, STUCK, TypeState
-from stream_processors.pipeline.layout import LimitInstance, point_label
+from core.learned import Drift, ModelScore, Prognosis
+from stream_processors.pipeline.layout import BAD, IMPLAUSIBLE, STALE, STUCK, LimitInstance, point_label
+
+if TYPE_CHECKING:
+    from stream_processors.pipeline.fleet import TypeState
 
 
 @dataclass(slots=True)
@@ -36,6 +39,9 @@ class Findings:
     health: list[HealthAssessment] = field(default_factory=list)
     derived: list[tuple[Any, Any, Any]] = field(default_factory=list)
     """(point ids, ts, values) of derived points to store."""
+    prognoses: list[Prognosis] = field(default_factory=list)
+    scores: list[ModelScore] = field(default_factory=list)
+    drifts: list[Drift] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str, by: int = 1) -> None:
@@ -65,6 +71,8 @@ class Findings:
         detail["state"] = state.layout.codes[int(state.state[row])]
         if since is not None and since != at:
             detail["since"] = since
+        if d.advice is not None:
+            detail["advice"] = d.advice.value
         self.add(
             ConditionTransition(
                 equipment_id=int(state.ids[row]),

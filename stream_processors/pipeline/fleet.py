@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.equipment import EquipmentType
+from core.learned import ModelEntry
 from core.registry import EquipmentEntry, EquipmentStatus, RegistrySnapshot
-from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout, compile_layout
+from stream_processors.pipeline.layout import STALE, BoolArray, FloatArray, IntArray, TypeLayout, compile_layout
+from stream_processors.pipeline.scoring import Learned
 from stream_processors.pipeline.waiting import Waiting
 
 HISTORY: Final = 8
@@ -25,9 +27,6 @@ EPISODES: Final = 6
 
 NEVER: Final = 0
 """Before every time."""
-
-STUCK, IMPLAUSIBLE, BAD, STALE = range(4)
-"""Places of the built-in instrument conditions in ``flags``."""
 
 Axis = str
 
@@ -126,7 +125,9 @@ class TypeState:
     reasons: BoolArray
     reason_flags: BoolArray
 
-    def __init__(self, layout: TypeLayout, equipment: Sequence[EquipmentEntry]) -> None:
+    def __init__(
+        self, layout: TypeLayout, equipment: Sequence[EquipmentEntry], models: Sequence[ModelEntry] = ()
+    ) -> None:
         self.layout = layout
         self.equipment = sorted(equipment, key=lambda e: e.id)
         self.ids = np.array([e.id for e in self.equipment], np.int64)
@@ -145,6 +146,7 @@ class TypeState:
                 if column is not None:
                     self.point_ids[row, column] = point.id
         self.waiting = Waiting(self.n)
+        self.learned = Learned(layout, self.n, models)
         self.refresh(np.arange(self.n))
 
     def labels(self, axis: Axis) -> list[str] | None:
@@ -184,7 +186,8 @@ class Fleet:
             if entry.status is not EquipmentStatus.RETIRED and entry.type_key in registry.types:
                 by_type.setdefault(entry.type_key, []).append(entry)
         self.types: list[TypeState] = [
-            TypeState(layout_of(registry.types[key]), by_type[key]) for key in sorted(by_type)
+            TypeState(layout_of(registry.types[key]), by_type[key], [m for m in registry.models if m.type_key == key])
+            for key in sorted(by_type)
         ]
         largest = max((p.id for e in registry.equipment.values() for p in e.points.values()), default=-1)
         self.type_of = np.full(largest + 2, -1, np.int32)

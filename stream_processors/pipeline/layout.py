@@ -22,6 +22,9 @@ IntArray = NDArray[np.int64]
 EVERYWHERE = 0
 """The set of states that every state, also ``unknown``, belongs to."""
 
+STUCK, IMPLAUSIBLE, BAD, STALE = range(4)
+"""The built-in conditions of an instrument: their places in ``flags``."""
+
 
 @dataclass(frozen=True, slots=True)
 class LimitInstance:
@@ -90,6 +93,8 @@ class TypeLayout:
     components: tuple[str, ...]
     component_names: Mapping[str, str]
     criticality: FloatArray
+    running_set: int
+    """The set of states in which it runs; everywhere, where the type names none."""
     column_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -119,6 +124,7 @@ def compile_layout(type_: EquipmentType) -> TypeLayout:
     for point in points:
         if point.definition.when is not None:
             set_of(point.definition.when)
+    running_set = set_of(type_.running_states or None)
     member = np.zeros((len(codes), len(sets)), np.bool_)
     for states, index in sets.items():
         for name in states:
@@ -142,6 +148,7 @@ def compile_layout(type_: EquipmentType) -> TypeLayout:
         components=components,
         component_names={key: name for key, name, _ in component_rows},
         criticality=np.array([criticality.get(key, 1.0) for key in components]),
+        running_set=running_set,
         column_of={p.key: p.column for p in points},
     )
 

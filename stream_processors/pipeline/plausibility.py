@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from core.condition import Change
 from core.time import MINUTE
 from stream_processors.pipeline.findings import Findings
-from stream_processors.pipeline.fleet import BAD, IMPLAUSIBLE, STALE, STUCK, TypeState
-from stream_processors.pipeline.layout import BoolArray, IntArray
+from stream_processors.pipeline.fleet import TypeState
+from stream_processors.pipeline.layout import BAD, IMPLAUSIBLE, STALE, STUCK, BoolArray, IntArray
 from stream_processors.pipeline.manipulation import Readings
 
 RUN: Final = 3

@@ -1,9 +1,9 @@
 """State as bytes, and state carried over to another registry: matched by equipment id, point key, condition, state
 name.
 
-Format: zstd over msgpack {"v": 1, "types": {key: {"ids", "codes", "labels", "arrays", "memory", "waiting"}}, "groups",
-"ticks"}; arrays are [dtype, shape, bytes], little endian. What no longer exists is dropped, what is new starts fresh,
-what stays goes on as it was.
+Format: zstd over msgpack {"v": 1, "types": {key: {"ids", "codes", "labels", "arrays", "memory", "waiting",
+"learned"}}, "groups", "ticks"}; arrays are [dtype, shape, bytes], little endian. What no longer exists is dropped, what
+is new starts fresh, what stays goes on as it was.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def image_of(state: TypeState) -> Image:
         "arrays": {name: getattr(state, name) for name in FIELDS},
         "memory": {key: operator.arrays for key, operator in state.layout.program.operators.items()},
         "waiting": state.waiting.all(),
+        "learned": state.learned.image(),
     }
 
 
@@ -114,6 +115,7 @@ class _TypeTransfer:
             state.in_set[rows] = state.layout.member[state.state[self.new_rows]][:, fresh]
             state.set_since[rows] = state.state_since[self.new_rows][:, None]
         self._memory()
+        self._learned()
         self._waiting()
         state.refresh(np.arange(state.n))
 
@@ -125,6 +127,25 @@ class _TypeTransfer:
             for name, target in operator.arrays.items():
                 source = array(stored[name])
                 if source.shape[1:] == target.shape[1:]:
+                    target[self.new_rows] = source[self.old_rows]
+
+    def _learned(self) -> None:
+        """Steps by their length and point, each model's memory by its name and version."""
+        image = self.image.get("learned", {"steps": {}, "models": {}})
+        for clock in self.state.learned.clocks:
+            stored = image["steps"].get(str(clock.steps.step))
+            if stored is not None:
+                keys = [self.state.learned.keys[c] for c in clock.columns]
+                new, old = _matches(keys, stored["points"])
+                clock.steps.number[self.new_rows] = array(stored["number"])[self.old_rows]
+                for name in ("sum", "count"):
+                    target, source = clock.steps.arrays()[name], array(stored[name])
+                    target[np.ix_(self.new_rows, new)] = source[np.ix_(self.old_rows, old)]
+        for scorer in self.state.learned.scorers:
+            stored = image["models"].get(scorer.entry.label, {})
+            for name, target in scorer.arrays().items():
+                source = array(stored[name]) if name in stored else target[:0]
+                if source.shape[1:] == target.shape[1:] and len(source) == len(self.old_ids):
                     target[self.new_rows] = source[self.old_rows]
 
     def _waiting(self) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.equipment import EquipmentType
+from core.learned import ModelEntry, ModelKind
 from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
 from core.telemetry import StreamRecord, TelemetryBatch, Tick
-from core.time import SECOND
+from core.time import MINUTE, SECOND
 from models.types import catalog
 from simulators.compressor.fleet import CompressorTrainFleet
 from simulators.contract import FaultPlan
@@ -17,6 +19,7 @@ from simulators.engine import Fleet
 from simulators.metro.fleet import MetroTrainFleet
 from stream_processors.pipeline import Processor, blocks
 from stream_processors.pipeline.fleet import FIELDS
+from tests.unit.pipeline.learned import regressor
 
 START = 1_700_000_000 * SECOND
 HOUR = 3600 * SECOND
@@ -35,8 +38,21 @@ def fleet_of(kind: type[Fleet], units: int, plans: list[FaultPlan]) -> tuple[Fle
         )
         for unit in range(1, units + 1)
     }  # fmt: skip
-    registry = RegistrySnapshot(1, {1: Tenant(1, "t", "T")}, {known.key: known}, equipment)
+    registry = RegistrySnapshot(1, {1: Tenant(1, "t", "T")}, {known.key: known}, equipment, models=models_of(known))
     return kind(list(range(units)), START, 30, plans), registry
+
+
+def models_of(known: EquipmentType) -> tuple[ModelEntry, ...]:
+    """Two that look at five points, derived ones among them, in steps that end within blocks."""
+    keys = [p.key for p in known.point_instances()]
+    seen = {"points": [keys[i] for i in (0, 3, -2, -1)], "settings": [keys[1]]}
+    return tuple(
+        ModelEntry(
+            "remaining-life/x", version, version == 1, ModelKind.REMAINING_LIFE, known.key,
+            {**seen, "step_us": step}, {}, regressor(version % 2),
+        )
+        for version, step in ((1, 20 * MINUTE), (2, 7 * MINUTE))
+    )  # fmt: skip
 
 
 def readings(fleet: Fleet, registry: RegistrySnapshot, periods: int, seed: int) -> TelemetryBatch:
@@ -74,6 +90,7 @@ def run(registry: RegistrySnapshot, batch: TelemetryBatch, records: int) -> tupl
         said += [(t.at, t.equipment_id, t.condition, t.change, t.announce, t.first_out, t.title) for t in o.transitions]
         said += [(s.at, s.equipment_id, s.state) for s in o.states]
         said += [(h.at, h.equipment_id, h.component, h.index, h.reasons) for h in o.health]
+        said += [(p.at, p.equipment_id, p.version, p.p10, p.p50, p.p90, p.dates) for p in o.prognoses]
         said += zip(o.derived.ts.tolist(), o.derived.point_id.tolist(), o.derived.value.tolist(), strict=True)
     return sorted(said, key=repr), process
 
@@ -113,7 +130,12 @@ def test_blocks_say_what_frames_say(case: str, monkeypatch: pytest.MonkeyPatch) 
     one_by_one, after = run(registry, batch, 4)
     assert many == one_by_one
     assert len({line[2] for line in many if isinstance(line[2], str)}) > 3, "something happened"
+    if case == "compressor trains":  # the others stand all night
+        assert after.fleet.types[0].learned.clocks[1].steps.count.any(), "the models looked"
     for a, b in zip(after_many.fleet.types, after.fleet.types, strict=True):
+        for one, other in zip(a.learned.scorers, b.learned.scorers, strict=True):
+            for name, array in one.arrays().items():
+                np.testing.assert_array_equal(array, other.arrays()[name], err_msg=f"{one.entry.label}/{name}")
         for name in FIELDS:
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
         for key, operator in a.layout.program.operators.items():

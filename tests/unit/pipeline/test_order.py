@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.pipeline import learned
 from tests.unit.pipeline.world import Reading, Run, of, pump
 
 POINTS = ("speed", "pressure", "seal1.t", "seal2.t", "seal3.t")
@@ -39,7 +40,7 @@ def scenario(seed: int, frames: int = 24, machines: int = 2, split: bool = False
 
 
 def run(readings: list[Reading], cuts: list[int], lateness: str, *, restart: bool = False) -> Run:
-    world = Run(of(pump(lateness), each=2))
+    world = Run(of(pump(lateness), each=2, models=learned.models()))
     for start, end in zip([0, *cuts], [*cuts, len(readings)], strict=True):
         world(readings[start:end])
         if restart:
@@ -131,3 +132,4 @@ def test_catching_up_in_one_batch_equals_living_through_it(lateness):
     readings = scenario(7, frames=120)
     one_by_one = run(readings, list(range(1, len(readings))), lateness)
     assert run(readings, [], lateness).said() == one_by_one.said()
+    assert {version for _, _, _, version, *_ in one_by_one.prognoses} == {1, 2}

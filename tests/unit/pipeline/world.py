@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
 from core.equipment import EquipmentType
+from core.learned import ModelEntry
 from core.outcome import Outcome
 from core.quality import GOOD
 from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
@@ -51,11 +53,14 @@ limits:
 """
 
 
+@cache
 def pump(lateness: str = "2 s") -> EquipmentType:
     return load_type(PUMP.format(lateness=lateness))
 
 
-def registry(types: Mapping[str, EquipmentType], fleet: Sequence[str], version: int = 1) -> RegistrySnapshot:
+def registry(
+    types: Mapping[str, EquipmentType], fleet: Sequence[str], version: int = 1, models: Sequence[ModelEntry] = ()
+) -> RegistrySnapshot:
     """Equipment 1, 2, … of the given types; points numbered through."""
     equipment, point_id = {}, 1
     for i, type_key in enumerate(fleet, 1):
@@ -64,11 +69,11 @@ def registry(types: Mapping[str, EquipmentType], fleet: Sequence[str], version: 
             points[p.key] = PointEntry(point_id, p.key, p.definition.unit, p.definition.kind)
             point_id += 1
         equipment[i] = EquipmentEntry(i, 1, f"e{i}", type_key, EquipmentStatus.APPROVED, points)
-    return RegistrySnapshot(version, {1: Tenant(1, "t", "T")}, dict(types), equipment)
+    return RegistrySnapshot(version, {1: Tenant(1, "t", "T")}, dict(types), equipment, models=tuple(models))
 
 
-def of(*types: EquipmentType, each: int = 1) -> RegistrySnapshot:
-    return registry({t.key: t for t in types}, [t.key for t in types for _ in range(each)])
+def of(*types: EquipmentType, each: int = 1, models: Sequence[ModelEntry] = ()) -> RegistrySnapshot:
+    return registry({t.key: t for t in types}, [t.key for t in types for _ in range(each)], models=models)
 
 
 def record(reg: RegistrySnapshot, readings: Iterable[Reading], ticks: Iterable[float] = ()) -> StreamRecord:
@@ -140,9 +145,37 @@ class Run:
             for h in o.health
         )
 
+    @property
+    def prognoses(self) -> list[tuple[object, ...]]:
+        """(equipment, at, model, version, champion, p10, p50, p90, dates), with what floats may differ by."""
+        return sorted(
+            (p.equipment_id, p.at, p.model, p.version, p.champion,
+             *(round(q, 6) for q in (p.p10, p.p50, p.p90)), tuple(d and d // SECOND for d in p.dates))
+            for o in self.outcomes
+            for p in o.prognoses
+        )  # fmt: skip
+
+    @property
+    def scores(self) -> list[tuple[object, ...]]:
+        return sorted(
+            (
+                s.equipment_id,
+                s.at,
+                s.model,
+                s.version,
+                s.champion,
+                s.component,
+                round(s.score, 6),
+                s.change or "",
+                s.text,
+            )
+            for o in self.outcomes
+            for s in o.scores
+        )
+
     def said(self) -> tuple[object, ...]:
         """Everything, to compare two runs."""
-        return self.details, self.states, self.derived, self.health
+        return self.details, self.states, self.derived, self.health, self.prognoses, self.scores
 
 
 def series(

@@ -1,0 +1,192 @@
+"""Learned models where a frame closes: frames become steps of the machine's clock, ended steps are looked at by all
+models of the type side by side, champions and challengers alike.
+
+What a model keeps is its own (by name and version), so a challenger that is promoted goes on with what it has seen, and
+a version that is new begins to look where it was taken up. Nothing here decides by anything but event time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.learned import Drift, ModelEntry, ModelKind, Prognosis
+from models.drift import DRIFTED, DriftWatch
+from models.prognosis.answer import NEVER
+from models.steps import Ended, StepMeans
+from stream_processors.pipeline.findings import Findings
+from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout
+
+if TYPE_CHECKING:
+    from stream_processors.pipeline.fleet import TypeState
+
+Index = NDArray[np.intp]
+Arrays = dict[str, NDArray[Any]]
+
+_WORST: int = 5
+"""Points named in a note of drift."""
+
+
+class Scorer(Protocol):
+    """A model at work beside the machines of one type."""
+
+    entry: ModelEntry
+
+    def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
+        """Look at ended steps; their columns are those of the scorer's :class:`Clock`."""
+        ...
+
+    def arrays(self) -> Arrays:
+        """The state itself, machines along the first axis."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Clock:
+    """Steps of one length: the ``columns`` of the type's value matrix that its scorers look at."""
+
+    steps: StepMeans
+    columns: Index
+    scorers: list[Scorer]
+
+    def tell(self, state: TypeState, ended: Ended, out: Findings) -> None:
+        for scorer in self.scorers:
+            scorer.ended(state, ended, out)
+
+
+class Learned:
+    """All models beside the ``machines`` machines of a type. False where there are none.
+
+    Models that ask for points the type no longer has are not used.
+    """
+
+    def __init__(self, layout: TypeLayout, machines: int, entries: Sequence[ModelEntry]) -> None:
+        self.running_set = layout.running_set
+        self.keys = tuple(p.key for p in layout.points)
+        by_step: dict[int, list[ModelEntry]] = {}
+        for entry in sorted(entries, key=lambda e: e.label):
+            if set(points_of(entry)) <= layout.column_of.keys():
+                by_step.setdefault(int(entry.features["step_us"]), []).append(entry)
+        self.clocks: list[Clock] = []
+        for step, mine in sorted(by_step.items()):
+            columns = np.array(sorted({layout.column_of[key] for e in mine for key in points_of(e)}), np.intp)
+            place = {self.keys[column]: i for i, column in enumerate(columns.tolist())}
+            scorers = [_scorer(entry, place, step, machines, layout) for entry in mine]
+            self.clocks.append(Clock(StepMeans(machines, len(columns), step), columns, scorers))
+
+    def __bool__(self) -> bool:
+        return bool(self.clocks)
+
+    @property
+    def scorers(self) -> list[Scorer]:
+        return [scorer for clock in self.clocks for scorer in clock.scorers]
+
+    def frame(self, state: TypeState, rows: Index, at: IntArray, values: FloatArray, out: Findings) -> None:
+        """A closed frame: ``values`` [r, columns of the type] as formulas left them."""
+        running = state.in_set[rows, self.running_set]
+        for clock in self.clocks:
+            ended = clock.steps.frame(rows, at, values[:, clock.columns], running)
+            if ended is not None:
+                clock.tell(state, ended, out)
+
+    def block(self, rows: Index, at: IntArray, values: FloatArray, running: BoolArray) -> dict[int, list[Any]]:
+        """Many frames at once, arrays with the moments before the other axes: by moment, the clocks that found steps
+        over and which. They are told by the caller, when all else of that moment stands."""
+        found: dict[int, list[Any]] = {}
+        for clock in self.clocks:
+            for moment, ended in clock.steps.frames(rows, at, values[:, :, clock.columns], running):
+                found.setdefault(moment, []).append((clock, ended))
+        return found
+
+    def image(self) -> dict[str, Any]:
+        """For snapshots: without copies."""
+        return {
+            "steps": {
+                str(clock.steps.step): {"points": [self.keys[c] for c in clock.columns], **clock.steps.arrays()}
+                for clock in self.clocks
+            },
+            "models": {scorer.entry.label: scorer.arrays() for scorer in self.scorers},
+        }
+
+
+def points_of(entry: ModelEntry) -> tuple[str, ...]:
+    """Keys of the points a model looks at: settings first, then sensors."""
+    return (*entry.features.get("settings", ()), *entry.features["points"])
+
+
+def _scorer(entry: ModelEntry, place: Mapping[str, int], step: int, machines: int, layout: TypeLayout) -> Scorer:
+    made: Scorer = _KINDS[entry.kind](entry, place, step, machines, layout)
+    return made
+
+
+class DriftNotes:
+    """Beside every model: whether what it looks at still is what it learned from."""
+
+    def __init__(self, entry: ModelEntry, place: Mapping[str, int], machines: int) -> None:
+        self.entry = entry
+        self.points = points_of(entry)
+        self.columns = np.array([place[key] for key in self.points], np.intp)
+        self.watch = DriftWatch(entry.reference, self.points, machines)
+
+    def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
+        if not self.watch.watches:
+            return
+        moved = self.watch.ended(steps.rows, steps.at, steps.mean[:, self.columns])
+        if moved is None:
+            return
+        for i, row in enumerate(moved.rows.tolist()):
+            index = np.nan_to_num(moved.index[i], nan=0.0)
+            worst = np.argsort(-index, kind="stable")[:_WORST]
+            largest = float(index[worst[0]])
+            out.drifts.append(
+                Drift(
+                    int(state.ids[row]), self.entry.name, self.entry.version, self.entry.champion,
+                    int(moved.since[i]), int(moved.at[i]), round(largest, 4), largest > DRIFTED,
+                    {self.points[j]: round(float(index[j]), 4) for j in worst.tolist() if index[j] > 0.1},
+                )
+            )  # fmt: skip
+
+
+class LifeScorer:
+    """Remaining life: one prognosis per machine and ended step."""
+
+    def __init__(
+        self, entry: ModelEntry, place: Mapping[str, int], step: int, machines: int, layout: TypeLayout
+    ) -> None:
+        from models.prognosis.online import OnlineLife  # with scikit-learn, which who has no models never loads
+
+        self.entry = entry
+        sensors, settings = (
+            np.array([place[key] for key in entry.features.get(name, ())], np.intp) for name in ("points", "settings")
+        )
+        self.life = OnlineLife(entry.estimator, sensors, settings, step, machines)
+        self.drift = DriftNotes(entry, place, machines)
+
+    def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
+        self.drift.ended(state, steps, out)
+        told = self.life.ended(steps)
+        if told is None:
+            return
+        entry, life = self.entry, told.life
+        component = str(entry.features.get("component", ""))
+        dates = zip(told.calendar.p10.tolist(), told.calendar.p50.tolist(), told.calendar.p90.tolist(), strict=True)
+        figures = zip(life.p10.tolist(), life.p50.tolist(), life.p90.tolist(), strict=True)
+        equipment = state.ids[told.rows].tolist()
+        for number, at, (p10, p50, p90), when in zip(equipment, told.at.tolist(), figures, dates, strict=True):
+            early, usual, late = (None if date == NEVER else date for date in when)
+            out.prognoses.append(
+                Prognosis(
+                    number, component, at, entry.name, entry.version, entry.champion,
+                    p10, p50, p90, life.unit, life.horizon, (early, usual, late),
+                )
+            )  # fmt: skip
+
+    def arrays(self) -> Arrays:
+        return {**self.life.arrays(), **{f"drift.{key}": a for key, a in self.drift.watch.arrays().items()}}
+
+
+_KINDS: Mapping[ModelKind, type[Any]] = {ModelKind.REMAINING_LIFE: LifeScorer}
