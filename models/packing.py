@@ -17,6 +17,8 @@ from core.errors import ForbiddenError, InvalidInputError
 
 TRUSTED: Final = frozenset(
     {
+        "models.normal.behaviour.NormalBehaviour",
+        "models.normal.operating.OperatingPoint",
         "models.prognosis.blend.Blend",
         "models.prognosis.calibration.ConformalByRange",
         "models.prognosis.features.TrendFeatures",
