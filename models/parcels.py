@@ -26,9 +26,10 @@ CYCLE_STALE: Final = "30 d"
 """A machine that is not used has no cycles, and that is no fault of an instrument."""
 
 _OF_CHANNEL: Final = frozenset(("rms", "peak", "peak_to_peak", "mean"))
-_WITHOUT_UNIT: Final = frozenset(("crest", "kurtosis", "skewness"))
-_ENDINGS: Final = (("_phase", "deg"), ("_ratio", "1"), ("_frequency", "Hz"), ("_health", "1"), ("_db", "dB"))
-_BEGINNINGS: Final = (("velocity", "mm/s"), ("acceleration", "m/s2"), ("displacement", "um"), ("channel_health", "1"))
+_WITHOUT_UNIT: Final = frozenset(("crest", "kurtosis", "skewness", "envelope_kurtosis", "channel_health"))
+_LEVELS: Final = frozenset(("bpfo", "bpfi", "bsf", "ftf"))
+_ENDINGS: Final = (("_phase", "deg"), ("_ratio", "1"), ("_frequency", "Hz"), ("envelope_low", "Hz"), ("envelope_high", "Hz"))
+_BEGINNINGS: Final = (("velocity", "mm/s"), ("acceleration", "m/s2"), ("displacement", "um"))
 
 
 def feature_unit(feature: str, channel_unit: str) -> str:
@@ -39,6 +40,8 @@ def feature_unit(feature: str, channel_unit: str) -> str:
     """
     if feature in _WITHOUT_UNIT:
         return "1"
+    if feature in _LEVELS:
+        return "dB"
     for ending, unit in _ENDINGS:
         if feature.endswith(ending):
             return unit

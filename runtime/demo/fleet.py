@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from core.time import HOUR
+from formats.waveform import encode_int16
 from runtime.demo.plan import COMPRESSORS, INSTRUMENT_MODES, TRAINS, Segment
 from runtime.demo.verdict import SeededFault
 from simulators.fleet import NEVER, CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
@@ -18,6 +20,8 @@ TENANT: Final = "demo"
 CLOCK_TOPIC: Final = f"servitize/v1/{TENANT}/clock"
 _BLOCK: Final = 60
 """Frames per call of the simulators, which compute in blocks of this length anyway."""
+WAVEFORMS_EVERY: Final = HOUR
+"""Simulated time between two waveforms of a sensor."""
 _SITE_C: Final = 16.0
 """One mild site: a heat wave is a matter for `servitize evaluate`, not for the first three minutes."""
 
@@ -36,6 +40,7 @@ class DemoFleet:
 
     def __init__(self, seed: int, segment: Segment) -> None:
         self._segment = segment
+        self._turns: dict[str, int] = {}
         self._groups: list[tuple[CompressorTrainFleet | MetroTrainFleet, Sequence[str]]] = [
             (self._make(CompressorTrainFleet, seed * 100 + 1, COMPRESSORS), COMPRESSORS),
             (self._make(MetroTrainFleet, seed * 100 + 51, TRAINS), TRAINS),
@@ -66,20 +71,32 @@ class DemoFleet:
     def instants(self) -> Iterator[Instant]:
         """Every moment of the segment in order, each as messages of one frame per equipment."""
         while True:
-            blocks = [(fleet.advance(_BLOCK), keys, _Writer(fleet)) for fleet, keys in self._groups]
+            blocks = [(fleet, fleet.advance(_BLOCK), keys, _Writer(fleet)) for fleet, keys in self._groups]
             for row in range(_BLOCK):
-                ts = int(blocks[0][0].ts[row])
+                ts = int(blocks[0][1].ts[row])
                 if ts > self._segment.end:
                     return
                 messages: list[tuple[str, bytes]] = []
                 readings = 0
-                for frames, keys, writer in blocks:
+                for fleet, frames, keys, writer in blocks:
                     for unit, key in enumerate(keys):
                         payload, count = writer.payload(frames, row, unit)
                         if count:
                             messages.append((f"servitize/v1/{TENANT}/{key}/telemetry", payload))
                             readings += count
+                        if isinstance(fleet, CompressorTrainFleet) and self._due(key, unit, ts):
+                            taken = fleet.waveforms(frames, row, unit)
+                            topic = f"servitize/v1/{TENANT}/{key}/waveform"
+                            messages += [(topic, encode_int16(waveform)) for waveform in taken]
                 yield Instant(ts, tuple(messages), readings)
+
+    def _due(self, key: str, unit: int, ts: int) -> bool:
+        """Whether the machine's turn has come; one after the other, so that they do not all send at once."""
+        turn = (ts - unit * WAVEFORMS_EVERY // 4) // WAVEFORMS_EVERY
+        if self._turns.get(key) == turn:
+            return False
+        self._turns[key] = turn
+        return True
 
     def truth(self) -> list[SeededFault]:
         """The ground truth as of the last moment handed out."""

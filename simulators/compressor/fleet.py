@@ -7,16 +7,19 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from simulators.compressor import physics
+from formats.decoded import WaveformMessage
+from simulators.compressor import physics, waveforms
 from simulators.compressor.duty import SLOW_ROLL, Duty
 from simulators.compressor.points import CHANNELS, FAULTS, POINTS, PROBES
-from simulators.contract import BoolArray, Channel, Fault, FaultPlan, FloatArray, PointSpec
+from simulators.contract import BoolArray, Channel, Fault, FaultPlan, FloatArray, Frames, PointSpec
 from simulators.engine import Fleet, MachineFault, relax
 from simulators.noise import Spread, Wander, generator
 
 _SECOND: Final = 1_000_000
 _SURGE_S: Final = 90.0
 """From the first flow reversal to the trip."""
+WAVEFORMS_ABOVE: Final = 7_000.0
+"""r/min of the compressor: below it nothing is in steady state."""
 _THERMAL: Final = (
     "compressor.journal_de.temperature",
     "compressor.journal_nde.temperature",
@@ -90,6 +93,32 @@ class CompressorTrainFleet(Fleet):
 
     def _running(self, unit: int, t: FloatArray) -> BoolArray:
         return np.asarray(self._duty[unit].at(t).speed > 2.0 * SLOW_ROLL)
+
+    # --- waveforms -------------------------------------------------------------------------------------------------
+
+    def waveforms(self, frames: Frames, row: int, unit: int) -> list[WaveformMessage]:
+        """What the unit's sensors hand over at a frame: housing and shaft, none while it is not up to speed."""
+        value = dict(zip(self.column, frames.values[row, unit].tolist(), strict=True))
+        speed, power = value["train.speed"], value["motor.power"]
+        if not speed > WAVEFORMS_ABOVE or not power > 0.0:
+            return []
+        ts = int(frames.ts[row])
+        load = power / 1_419.0
+        rng = generator(self.seeds[unit], "waveform", ts)
+        severity = 0.0
+        for fault in self._machine:
+            if fault.plan.mode == "motor_bearing" and fault.plan.unit == unit:
+                clock = float(fault.clock(np.array([ts / _SECOND]))[0])
+                severity = 0.02 ** (1.0 - min(clock, 1.05)) if clock > 0.0 else 0.0
+        probes = [f"compressor.rotor.de_{axis}" for axis in "xy"]
+        once = np.array([value[f"{p}_1x"] * np.exp(-1j * np.deg2rad(value[f"{p}_phase"])) for p in probes])
+        gaps = np.array([value[f"compressor.journal_de.gap_{axis}"] for axis in "xy"])
+        found = [waveforms.housing(ts, speed, load, severity, rng)]
+        known = np.isfinite(once).all() and np.isfinite(gaps).all()
+        if known and np.isfinite(value["compressor.rotor.de_x_2x"]):
+            draw = int(rng.integers(2**32))
+            found.append(waveforms.shaft(ts, speed, load, once, value["compressor.rotor.de_x_2x"], gaps, draw))
+        return found
 
     # --- the block ---------------------------------------------------------------------------------------------------
 

@@ -43,18 +43,18 @@ class Parcels:
         points: list[int] = []
         times: list[int] = []
         values: list[float] = []
-        places: list[int] = []
+        stands: list[int] = []
         parcels: list[Waveform | CycleRecord] = [*record.waveforms, *record.cycles]
         for parcel in sorted(parcels, key=lambda p: p.after):
             for point, value in self._readings(parcel, out):
                 points.append(point)
                 times.append(parcel.end)
                 values.append(value)
-                places.append(parcel.after)
+                stands.append(parcel.after)
         if not points:
             return batch, None
         out.count("core.parcel_readings", len(points))
-        order = np.argsort(np.concatenate((np.arange(len(batch)), np.array(places) - 0.5)), kind="stable")
+        order = np.argsort(np.concatenate((np.arange(len(batch)), np.array(stands) - 0.5)), kind="stable")
         whole = TelemetryBatch(
             np.concatenate((batch.point_id, np.array(points, np.int32)))[order],
             np.concatenate((batch.ts, np.array(times, np.int64)))[order],
