@@ -15,6 +15,7 @@ from core.equipment import CycleDef, EquipmentType, WaveformDef
 from core.errors import TypeDefinitionError
 from core.parcels import Retention
 from core.repeat import Repeat
+from core.repeat import expand as instances
 from core.units import canonical
 from models.expressions.scope import did_you_mean
 
@@ -89,12 +90,18 @@ def _points(sections: tuple[Any, Any], components: Mapping[str, Document]) -> It
 
 
 def _component(entry: Document, components: Mapping[str, Document], where: str) -> None:
-    if entry["component"] not in components:
+    wanted = entry["component"]
+    concrete = (key for c in components.values() for key, _ in instances(c["key"], _values(c)))
+    if wanted not in components and wanted not in concrete:
         raise TypeDefinitionError(
             f"there is no component {entry['component']!r}",
             where=f"{where}/component",
             hint=did_you_mean(entry["component"], list(components)),
         )
+
+
+def _values(component: Document) -> Repeat:
+    return {name: tuple(str(v) for v in values) for name, values in component.get("repeat", {}).items()}
 
 
 def _point(
@@ -107,7 +114,7 @@ def _point(
         "description": description,
         "stale": entry.get("stale", stale),
     }
-    repeat = components[entry["component"]].get("repeat")
+    repeat = components.get(entry["component"], {}).get("repeat")
     if repeat and "{" in point["key"]:
         point["repeat"] = repeat
     return point
