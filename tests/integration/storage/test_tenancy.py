@@ -114,6 +114,23 @@ WHAT_BOARDS_ASK = {"figures_for_operator", "instance_keys", "limits_of", "operat
 API_READS |= {"dead_letter_summary", "machine_lag"}
 API_CALLS |= WHAT_BOARDS_ASK
 CALLS_OF_BOARDS |= WHAT_BOARDS_ASK
+OF_CONTRACTS = {
+    "contract",
+    "contract_machine",
+    "contract_record",
+    "contract_revision",
+    "emission_factor",
+    "statement",
+    "statement_line",
+}
+API_READS |= OF_CONTRACTS
+API_CALLS |= {
+    "change_contract_record",
+    "close_statement",
+    "put_contract",
+    "put_contract_record",
+    "put_emission_factor",
+}
 OF_VIEWS = {"my_points", "opaque"}
 """Views run functions with the rights of whoever asks; what these give is the asker's own."""
 API_CALLS |= OF_VIEWS
