@@ -159,9 +159,7 @@ def _pair(value: Any) -> tuple[float, float]:
 
 def _oil(entry: Document) -> OilDef:
     given: dict[str, Any] = {
-        name: _pair(entry[name])
-        for name in ("viscosity_percent", "water", "acid_rise", "metals")
-        if name in entry
+        name: _pair(entry[name]) for name in ("viscosity_percent", "water", "acid_rise", "metals") if name in entry
     }
     if "acid_new" in entry:
         given["acid_new"] = float(entry["acid_new"])

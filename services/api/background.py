@@ -16,6 +16,8 @@ import psycopg
 from core.errors import UnavailableError
 from services.api.database import statements
 from services.api.state import AppState
+from services.diagnosis import worker as diagnosis
+from services.predictive_maintenance.following import follow
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ async def run_background(state: AppState) -> None:
         tasks.create_task(_kept("sequencer", state, _sequence), name="api-sequencer")
         if state.settings.sequence:
             tasks.create_task(_kept("shelves", state, _expire_shelves), name="api-shelves")
+            tasks.create_task(_kept("diagnosis", state, diagnosis.work), name="api-diagnosis")
+            tasks.create_task(_kept("maintenance", state, follow), name="api-maintenance")
 
 
 async def _kept(name: str, state: AppState, work: Callable[[AppState, Progress], Awaitable[None]]) -> None:

@@ -466,6 +466,16 @@ BEGIN
           FROM servitize.equipment e JOIN servitize.tenant t ON t.id = e.tenant_id WHERE e.id = w.equipment_id;
         PERFORM pg_notify('servitize_notice', '');
     END IF;
+    -- what turned out to be true is a label; one that was wrong is taken back
+    IF happened = 'close' AND w.kind = 'corrective' AND w.outcome IN ('repaired', 'no_fault_found') THEN
+        PERFORM servitize.store_outcome(
+            w.equipment_id, coalesce((SELECT c.key FROM servitize.component c WHERE c.equipment_id = w.equipment_id AND c.key = w.component), ''),
+            coalesce(w.failure_mode, ''), least(coalesce(w.done_at, happened_at), clock_timestamp()),
+            CASE w.outcome WHEN 'repaired' THEN 'defect' ELSE 'healthy' END, w.findings, 'work-order', w.id::text, who);
+    ELSIF happened = 'reopen' THEN
+        UPDATE servitize.confirmed_outcome o SET withdrawn_at = now(), withdrawn_by = who
+         WHERE o.equipment_id = w.equipment_id AND o.source = 'work-order' AND o.reference = w.id::text AND o.withdrawn_at IS NULL;
+    END IF;
     IF w.advisory_id IS NOT NULL AND happened IN ('close', 'cancel', 'reopen') THEN
         SELECT * INTO adv FROM servitize.advisory x WHERE x.id = w.advisory_id;
         IF happened = 'reopen' AND adv.state <> 'accepted' THEN
@@ -765,15 +775,6 @@ BEGIN
     END IF;
 END $$;
 
--- Closed work as examples for models: what was told, whether it was so, and when it was repaired.
-CREATE VIEW servitize.work_label WITH (security_barrier) AS
-SELECT w.id AS work_order_id, w.equipment_id, w.component, w.failure_mode, a.opened_at AS told_at, w.started_at, w.done_at,
-       w.outcome = 'repaired' AS confirmed, w.findings
-  FROM servitize.work_order w
-  LEFT JOIN servitize.advisory a ON a.id = w.advisory_id
- WHERE w.state = 'closed' AND w.kind = 'corrective'
-   AND w.equipment_id IN (SELECT m.equipment_id FROM servitize.my_equipment m);
-
 DO $$
 DECLARE
     name text;
@@ -795,7 +796,7 @@ END $$;
 CREATE POLICY everybody ON servitize.advisory_rule FOR SELECT TO servitize_api, servitize_board USING (true);
 CREATE POLICY everybody ON servitize.work_rule FOR SELECT TO servitize_api, servitize_board USING (true);
 GRANT SELECT ON servitize.advisory, servitize.advisory_journal, servitize.work_order, servitize.work_journal, servitize.work_entry,
-    servitize.advisory_rule, servitize.work_rule, servitize.work_label TO servitize_api, servitize_board;
+    servitize.advisory_rule, servitize.work_rule TO servitize_api, servitize_board;
 GRANT EXECUTE ON FUNCTION servitize.require_operate, servitize.record_evidence, servitize.operate_advisory, servitize.plan_work,
     servitize.operate_work, servitize.tick_work, servitize.enter_work, servitize.keep_photo, servitize.maintenance_tenants,
     servitize.take_news, servitize.finish_news, servitize.maintenance_timers, servitize.judge_work TO servitize_api;

@@ -13,8 +13,16 @@ from typing import Any, ClassVar
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core.errors import ConflictError
 from core.maintenance import (
@@ -55,7 +63,8 @@ class Clerk:
         with psycopg.connect(store.dsn, autocommit=True) as owner:
             owner.execute("UPDATE servitize.tenant SET publisher_clock = true WHERE id = %s", (store.acme,))
             owner.execute(
-                "INSERT INTO servitize.latest_reading VALUES (%s, %s, 1, 192, now())", (store.points[0], to_datetime(T0))
+                "INSERT INTO servitize.latest_reading VALUES (%s, %s, 1, 192, now())",
+                (store.points[0], to_datetime(T0)),
             )
         self.owner = psycopg.connect(store.dsn, autocommit=True)
         self.api = self.connect()
@@ -193,8 +202,13 @@ class Maintenance(RuleBasedStateMachine):
         Maintenance.steps += 1
         order = data.draw(st.sampled_from(sorted(self.works)))
         state, ticked = self.works[order]
-        facts = {"start": self.clerk.now + HOUR, "end": self.clerk.now + 9 * HOUR} if event is WorkEvent.SCHEDULE else {}
-        query, values = "SELECT * FROM servitize.operate_work(%s, %s, 'bob', %s, %s)", (order, str(event), why, json.dumps(facts))
+        facts = (
+            {"start": self.clerk.now + HOUR, "end": self.clerk.now + 9 * HOUR} if event is WorkEvent.SCHEDULE else {}
+        )
+        query, values = (
+            "SELECT * FROM servitize.operate_work(%s, %s, 'bob', %s, %s)",
+            (order, str(event), why, json.dumps(facts)),
+        )
         needs_reason = event in (WorkEvent.CANCEL, WorkEvent.REOPEN) and not why
         try:
             following, announced = reduce_work(state, event, ready=all(ticked))
@@ -279,7 +293,8 @@ class Maintenance(RuleBasedStateMachine):
         row = self.clerk.ask(
             "SELECT a.state, a.priority, servitize.to_us(a.deferred_until), a.work_order_id,"
             " (SELECT jsonb_object_agg(w.id, w.state) FROM servitize.work_order w WHERE w.advisory_id = a.id),"
-            " (SELECT j.to_state FROM servitize.advisory_journal j WHERE j.advisory_id = a.id ORDER BY j.id DESC LIMIT 1)"
+            " (SELECT j.to_state FROM servitize.advisory_journal j WHERE j.advisory_id = a.id"
+            "  ORDER BY j.id DESC LIMIT 1)"
             " FROM servitize.advisory a WHERE a.id = %s",
             self.id,
         )
@@ -320,7 +335,9 @@ def test_every_step_is_told_once(clerk: Clerk) -> None:
     """The outbox has one row per journalled step, loud or quiet by the table."""
     facts = json.dumps({"priority": "high", "title": "worn", "plan": PLAN, "evidence": []})
     at = to_datetime(clerk.now)
-    row = clerk.ask("SELECT * FROM servitize.record_evidence(%s, 'bearing1', 'm', %s, true, %s)", clerk.store.ours, at, facts)
+    row = clerk.ask(
+        "SELECT * FROM servitize.record_evidence(%s, 'bearing1', 'm', %s, true, %s)", clerk.store.ours, at, facts
+    )
     assert row is not None
     accepted = clerk.ask("SELECT * FROM servitize.operate_advisory(%s, 'accept', 'ann')", row[0])
     assert accepted is not None
