@@ -172,6 +172,10 @@ class Supervisor:
             for part in self.keeper.parts
         )
 
+    def lag(self) -> int:
+        """Records that are taken and in no table yet; here the broker keeps them until they are."""
+        return 0
+
     # -- steps -----------------------------------------------------------------------------------------------
 
     def _start_database(self) -> None:

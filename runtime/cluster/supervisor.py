@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runtime.cluster.status import cluster_status
 from runtime.endpoints import Endpoints
 from runtime.keeper import Part
 from runtime.local.kafka import LocalKafka
@@ -100,6 +101,9 @@ class ClusterSupervisor(Supervisor):
     def stop(self) -> None:
         super().stop()
         self.kafka.stop()
+
+    def lag(self) -> int:
+        return cluster_status(self.data).lag
 
 
 def ready_file(root: Path, name: str) -> Path:

@@ -165,7 +165,7 @@ def _counts(
 
 
 def merge(records: Sequence[StreamRecord]) -> StreamRecord:
-    """Consecutive records of one partition as one; only the last may have ticks, which stand after its readings."""
+    """Consecutive records of one partition as one; ticks stand after all readings, in their order."""
     if len(records) == 1:
         return records[0]
     counts: Counter[str] = Counter()
@@ -184,7 +184,7 @@ def merge(records: Sequence[StreamRecord]) -> StreamRecord:
     received_at = records[-1].batch.received_at
     return StreamRecord(
         TelemetryBatch.concatenate(full, received_at),
-        records[-1].ticks,
+        tuple(tick for record in records for tick in record.ticks),
         tuple(event for record in records for event in record.events),
         tuple(letter for record in records for letter in record.dead_letters),
         dict(counts),
@@ -198,10 +198,16 @@ MAX_SAMPLE_BYTES = 2 * 1024 * 1024
 """Of waveforms in records that are put together: half of what a message may hold is left for the last one."""
 
 
-def mergeable(records: Sequence[StreamRecord], readings: int, most: int) -> bool:
-    """Whether another record of ``readings`` readings may be put behind ``records``."""
+def mergeable(records: Sequence[StreamRecord], readings: int, most: int, *, across_ticks: bool = False) -> bool:
+    """Whether another record of ``readings`` readings may be put behind ``records``.
+
+    ``across_ticks``: who writes the log may let a tick wait behind readings that came a moment after it, as ingest does
+    within a record; who reads it may not, since the log has said what came first.
+    """
     if not records:
         return True
     if sum(w.samples.nbytes for r in records for w in r.waveforms) > MAX_SAMPLE_BYTES:
         return False
-    return not records[-1].ticks and sum(len(r.batch) for r in records) + readings <= most
+    if records[-1].ticks and not across_ticks:
+        return False
+    return sum(len(r.batch) for r in records) + readings <= most

@@ -343,7 +343,8 @@ class KafkaSink:
         for partition, part in parts.items():
             waiting = self._waiting.get(partition)
             if waiting is not None and (
-                waiting.registry != registry or not mergeable(waiting.records, len(part.batch), MAX_BATCH_READINGS)
+                waiting.registry != registry
+                or not mergeable(waiting.records, len(part.batch), MAX_BATCH_READINGS, across_ticks=True)
             ):
                 self._flush(partition)
                 waiting = None

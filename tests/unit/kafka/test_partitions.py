@@ -112,6 +112,16 @@ def test_records_are_put_together_up_to_a_tick() -> None:
     assert both.counts["a"] == 1
 
 
+def test_who_writes_the_log_puts_records_together_across_ticks_too() -> None:
+    """As ingest does within a record: a tick stands behind what came a moment after it, and in its own order."""
+    first, second = record(10, 1), record(20, 2)
+    assert mergeable([first], 20, 5_000, across_ticks=True)
+    assert not mergeable([first], 20, 29, across_ticks=True)
+    both = merge([first, second])
+    assert both.ticks == (*first.ticks, *second.ticks)
+    assert len(both.batch) == 30
+
+
 def test_dead_letters_too_large_together_go_one_after_the_other() -> None:
     codec, rng = BinaryRecordCodec(), np.random.default_rng(3)
     letters = tuple(DeadLetter(f"t{n}", rng.bytes(4_000), "not-json", "", 7) for n in range(9))
