@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from core.time import HOUR
 from formats.waveform import encode_int16
-from runtime.demo.plan import COMPRESSORS, INSTRUMENT_MODES, TRAINS, Segment
+from runtime.demo.plan import COMPRESSORS, EXCAVATORS, INSTRUMENT_MODES, TRAINS, Segment
 from runtime.demo.verdict import SeededFault
+from simulators.excavator.fleet import ExcavatorFleet
 from simulators.fleet import NEVER, CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
 
 TENANT: Final = "demo"
@@ -36,14 +37,17 @@ class Instant:
 
 
 class DemoFleet:
-    """Three compressor trains and a metro train, deterministic for seed and segment."""
+    """Three compressor trains, a metro train and an excavator, deterministic for seed and segment."""
 
     def __init__(self, seed: int, segment: Segment) -> None:
         self._segment = segment
         self._turns: dict[str, int] = {}
-        self._groups: list[tuple[CompressorTrainFleet | MetroTrainFleet, Sequence[str]]] = [
+        leased = [seed * 100 + 81 + n for n in range(len(EXCAVATORS))]
+        excavators = ExcavatorFleet(leased, segment.start, segment.period_s)
+        self._groups: list[tuple[CompressorTrainFleet | MetroTrainFleet | ExcavatorFleet, Sequence[str]]] = [
             (self._make(CompressorTrainFleet, seed * 100 + 1, COMPRESSORS), COMPRESSORS),
             (self._make(MetroTrainFleet, seed * 100 + 51, TRAINS), TRAINS),
+            (excavators, EXCAVATORS),
         ]
 
     def _make(self, kind: type[Any], first_seed: int, keys: Sequence[str]) -> Any:
@@ -127,7 +131,7 @@ def clock_message(ts: int) -> tuple[str, bytes]:
 class _Writer:
     """Frames as native JSON telemetry: ``{"ts": epoch ms, "values": {name: value or {"v": value, "q": "bad"}}}``."""
 
-    def __init__(self, fleet: CompressorTrainFleet | MetroTrainFleet) -> None:
+    def __init__(self, fleet: CompressorTrainFleet | MetroTrainFleet | ExcavatorFleet) -> None:
         self._keys = [spec.key for spec in fleet.POINTS]
         self._decimals = [spec.decimals for spec in fleet.POINTS]
 

@@ -18,7 +18,13 @@ from core.time import DAY, HOUR, MINUTE
 
 COMPRESSORS: Final = ("K-101", "K-102", "K-103")
 TRAINS: Final = ("T-01",)
-TYPES: Final = dict.fromkeys(COMPRESSORS, "compressor-train") | dict.fromkeys(TRAINS, "metro-train-6")
+EXCAVATORS: Final = ("EX-301",)
+"""Leased by the hour; nothing breaks on it."""
+TYPES: Final = (
+    dict.fromkeys(COMPRESSORS, "compressor-train")
+    | dict.fromkeys(TRAINS, "metro-train-6")
+    | dict.fromkeys(EXCAVATORS, "excavator")
+)
 
 LEARNING: Final = 10 * HOUR
 """The catalogue's baselines learn for 6 h under load and 2 h on the line."""

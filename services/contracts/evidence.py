@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from psycopg import AsyncCursor
-
 from core.contracts.calendars import Period
 from core.contracts.evidence import EventAt, Evidence, Exclusion, Incident, Machine, Series, StateAt
 from core.contracts.intervals import Span
@@ -14,7 +12,7 @@ from core.contracts.statement import lookback, needed
 from core.contracts.terms import Contract
 from core.time import from_datetime, to_datetime
 from services.api.database import Row, Transaction, statements
-from storage.reading_copy import columns
+from storage.packed_readings import columns
 
 
 async def gather(
@@ -61,11 +59,12 @@ async def machine(db: Transaction, equipment: int, points: set[str], kinds: set[
 
 async def readings(db: Transaction, point: int, low: int, high: int) -> Series:
     """Usable readings of a point in [low, high) µs."""
-    cursor: AsyncCursor[Row] = db.connection.cursor()
     parameters = {"point": point, "low": to_datetime(low), "high": to_datetime(high)}
-    async with cursor.copy(statements()["evidence_readings"], parameters) as copy:
-        blocks = [bytes(block) async for block in copy]
-    return Series.of(point, *columns(b"".join(blocks)))
+    # binary: as text every byte would be two letters
+    cursor = await db.connection.execute(statements()["evidence_readings"], parameters, binary=True)
+    row = await cursor.fetchone()
+    assert row is not None
+    return Series.of(point, *columns(row["packed"]))
 
 
 def _us(moment: datetime | None) -> int | None:

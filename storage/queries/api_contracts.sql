@@ -66,9 +66,10 @@ SELECT servitize.close_statement(:contract::int, :period::text, :number::int, :l
 -- name: evidence_points(equipment, keys)
 SELECT p.id, p.key, p.unit FROM servitize.point p WHERE p.equipment_id = :equipment AND p.key = ANY (:keys::text[]);
 
--- name: evidence_readings(point, low, high)
--- For COPY in PostgreSQL's binary form.
-COPY (SELECT r.ts, r.value, r.quality FROM servitize.readings(:point::int, :low::timestamptz, :high::timestamptz) r) TO STDOUT (FORMAT BINARY);
+-- name: evidence_readings(point, low, high)$
+-- One value with all of them: storage.packed_readings.
+SELECT coalesce(string_agg(timestamptz_send(r.ts) || float8send(r.value) || int2send(r.quality), ''::bytea), '') AS packed
+  FROM servitize.readings(:point::int, :low::timestamptz, :high::timestamptz) r;
 
 -- name: evidence_states(equipment, low, high)
 -- The state that held at the beginning, and every change until the end.

@@ -1,0 +1,1 @@
+"""The excavator of the demonstration: shifts, cycles, fuel, position."""

@@ -1,0 +1,24 @@
+"""Readings as columns, packed by the database into one value: a month of a machine without a Python statement per
+reading, and without a message per row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.packing import PG_EPOCH
+
+_READING: Final = np.dtype([("ts", ">i8"), ("value", ">f8"), ("quality", ">i2")])
+
+
+def columns(packed: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
+    """ts (µs UTC), value, quality of ``timestamptz_send(ts) || float8send(value) || int2send(quality)``, one behind the
+    other."""
+    body = np.frombuffer(packed, _READING)
+    return (
+        body["ts"].astype(np.int64) + PG_EPOCH,
+        body["value"].astype(np.float64),
+        body["quality"].astype(np.uint8),
+    )
