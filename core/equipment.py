@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from core.codes import Advice, CodeDef
 from core.condition import Concern, Priority
 from core.maintenance_plan import MaintenancePlan
 from core.parcels import Retention
@@ -79,15 +80,6 @@ class StateDef:
 
     name: str
     when: str
-
-
-class Advice(StrEnum):
-    """By when somebody has to act, in the steps of a train's service."""
-
-    WITHDRAW = "withdraw"
-    """Now: take it out of service where that can be done safely."""
-    END_OF_DAY = "end_of_day"
-    NEXT_INSPECTION = "next_inspection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +217,7 @@ class EquipmentType:
     open: bool = False
     waveforms: tuple[WaveformDef, ...] = ()
     cycles: tuple[CycleDef, ...] = ()
+    codes: tuple[CodeDef, ...] = ()
     maintenance: MaintenancePlan = field(default_factory=MaintenancePlan)
 
     def component_instances(self) -> Iterator[tuple[str, str, ComponentDef]]:

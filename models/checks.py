@@ -15,7 +15,7 @@ from core.equipment import EquipmentType, PointKind
 from core.errors import TypeDefinitionError, UnitError
 from core.units import canonical
 from core.units import check as check_unit
-from models import parcels
+from models import codes, parcels
 from models.expressions.program import compile_type
 from models.expressions.scope import did_you_mean
 
@@ -117,6 +117,7 @@ class _Checker:
         if not keys_wrong and not point_problems:
             yield from self._limits()
             yield from parcels.problems(self.type)
+            yield from codes.problems(self.type)
 
     def _expansion(self, template: str, repeat: Mapping[str, Any], where: str) -> Iterator[TypeDefinitionError]:
         try:

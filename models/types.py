@@ -14,9 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from core.codes import Advice
 from core.condition import Concern, Priority
 from core.equipment import (
-    Advice,
     ComponentDef,
     EquipmentType,
     LimitDef,
@@ -28,7 +28,7 @@ from core.equipment import (
 from core.errors import InvalidInputError, TypeDefinitionError
 from core.maintenance_plan import MaintenancePlan
 from core.time import SECOND, parse_duration
-from models import parcels
+from models import codes, parcels
 from models.checks import check, check_document
 from models.maintenance.plan import check_plan, plan_document, plan_of
 from models.vibration import zones
@@ -126,6 +126,8 @@ def to_document(type_: EquipmentType) -> Document:
     if type_.cycles:
         units = {p.key: p.unit for p in type_.points}
         document["cycles"] = [parcels.cycle_document(c, units) for c in type_.cycles]
+    if type_.codes:
+        document["codes"] = [codes.code_document(c) for c in type_.codes]
     if type_.running_states:
         document["running"] = list(type_.running_states)
     if type_.maintenance != MaintenancePlan():
@@ -238,6 +240,7 @@ def _type(document: Document) -> EquipmentType:
         open=bool(document.get("open", False)),
         waveforms=parcels.waveforms(document, repeats),
         cycles=parcels.cycles(document, repeats),
+        codes=codes.codes(document),
         maintenance=plan_of(document),
     )
 

@@ -19,6 +19,7 @@ from core.registry import RegistrySnapshot
 from core.telemetry import StreamRecord, TelemetryBatch, Tick
 from core.time import SECOND
 from stream_processors.pipeline import blocks, derived, detection, late, manipulation, plausibility, snapshot, states
+from stream_processors.pipeline.codes import Codes
 from stream_processors.pipeline.findings import Finding, Findings
 from stream_processors.pipeline.fleet import Fleet, TypeState
 from stream_processors.pipeline.grouping import Grouping
@@ -40,6 +41,7 @@ class Processor:
         self.registry_version = registry.version
         self.fleet = Fleet(registry)
         self.parcels = Parcels(registry)
+        self.codes = Codes(registry)
         self.grouping = Grouping()
         self.ticks: dict[int, int] = {}
         self._windows = self._consequence_windows()
@@ -55,6 +57,10 @@ class Processor:
         quality = self._readings(batch, out)
         for tick in record.ticks:
             self._tick(tick, out)
+        if record.events:
+            self.codes.take(record.events, out)
+        if self.codes.waiting:
+            self.codes.release(self._behind, out)
         readings = batch
         if quality is not batch.quality:
             readings = TelemetryBatch(batch.point_id, batch.ts, batch.value, quality, batch.received_at)
@@ -231,6 +237,15 @@ class Processor:
             out.step += 1
             plausibility.silence(state, rows, tick.at, out)
 
+    def _behind(self, equipment: int) -> int:
+        """Nothing that is not late can come at or before this instant (µs) of the equipment's time."""
+        for state in self.fleet.types:
+            row = int(np.searchsorted(state.ids, equipment))
+            if row < state.n and int(state.ids[row]) == equipment:
+                idle = self.ticks.get(int(state.tenants[row]), 0) - state.layout.type.lateness - IDLE
+                return max(int(state.behind[row]), idle)
+        return 0
+
     # --- counts, state, registry ---
 
     def _count(self, record: StreamRecord, quality: NDArray[np.uint8], out: Findings, transitions: int) -> None:
@@ -249,7 +264,8 @@ class Processor:
     def snapshot(self) -> bytes:
         """The state after the last record; :meth:`restore` goes on from it as if nothing had happened."""
         types = {state.layout.type.key: snapshot.image_of(state) for state in self.fleet.types}
-        return snapshot.pack({"types": types, "groups": self.grouping.dump(), "ticks": list(self.ticks.items())})
+        image = {"types": types, "groups": self.grouping.dump(), "ticks": list(self.ticks.items())}
+        return snapshot.pack(image | {"codes": self.codes.dump()})
 
     @classmethod
     def restore(cls, data: bytes, registry: RegistrySnapshot) -> Processor:
@@ -258,6 +274,7 @@ class Processor:
         processor = cls(registry)
         snapshot.carry_over(processor.fleet, image["types"])
         processor.grouping.load(image["groups"])
+        processor.codes.load(image.get("codes", {}))
         processor.ticks = {int(tenant): int(at) for tenant, at in image["ticks"]}
         return processor
 
@@ -269,6 +286,7 @@ class Processor:
         images = {state.layout.type.key: snapshot.image_of(state) for state in before.types}
         self.fleet = Fleet(registry)
         self.parcels = Parcels(registry)
+        self.codes.reconfigure(registry)
         snapshot.carry_over(self.fleet, images)
         self._farewells += _farewells(before, self.fleet)
         self.registry_version = registry.version

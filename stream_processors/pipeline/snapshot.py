@@ -2,8 +2,8 @@
 name.
 
 Format: zstd over msgpack {"v": 1, "types": {key: {"ids", "codes", "labels", "arrays", "memory", "waiting",
-"learned"}}, "groups", "ticks"}; arrays are [dtype, shape, bytes], little endian. What no longer exists is dropped, what
-is new starts fresh, what stays goes on as it was.
+"learned"}}, "groups", "ticks", "codes"}; arrays are [dtype, shape, bytes], little endian. What no longer exists is
+dropped, what is new starts fresh, what stays goes on as it was.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ class _TypeTransfer:
                 for name in ("sum", "count"):
                     target, source = clock.steps.arrays()[name], array(stored[name])
                     target[np.ix_(self.new_rows, new)] = source[np.ix_(self.old_rows, old)]
-        for scorer in self.state.learned.scorers:
-            stored = image["models"].get(scorer.entry.label, {})
-            for name, target in scorer.arrays().items():
+        for model in self.state.learned.models:
+            stored = image["models"].get(model.entry.label, {})
+            for name, target in model.arrays().items():
                 source = array(stored[name]) if name in stored else target[:0]
                 if source.shape[1:] == target.shape[1:] and len(source) == len(self.old_ids):
                     target[self.new_rows] = source[self.old_rows]
