@@ -52,19 +52,23 @@ Course = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Owed:
+    """A finding owed: one of ``modes`` of ``component`` between the hours ``begins`` and ``due``."""
+
+    component: str
+    modes: tuple[str, ...]
+    begins: float
+    due: float
+    concern: str = "machine"
+
+
+@dataclass(frozen=True)
 class Case:
-    """``latents``: "component latent" → course. One of ``modes`` is owed of ``component``
-    between the hours ``begins`` and ``due``; nothing else may be said, and nothing at all where none is owed."""
+    """``latents``: "component latent" → course. What is ``owed`` must be said, and nothing else may be."""
 
     name: str
     latents: Mapping[str, Course] = field(default_factory=dict)
-    component: str = ""
-    concern: str = "machine"
-    modes: tuple[str, ...] = ()
-    begins: float = 0.0
-    due: float = 0.0
-    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What may be said besides: component → failure modes."""
+    owed: tuple[Owed, ...] = ()
     mean_c: float = 12.0
     depot_start: bool = False
     """Each day from an empty main reservoir."""
@@ -84,7 +88,17 @@ class Days:
     """``shape``'s trains of the cases, day after day: what they publish every ``period_s``, cycles with the next
     telegram. Readings that were not sent are NaN."""
 
-    def __init__(self, shape: Shape, cases: Sequence[Case], seed: int, period_s: int = 30, stops: int = 1) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        cases: Sequence[Case],
+        seed: int,
+        period_s: int = 30,
+        stops: int = 1,
+        *,
+        only_doors: bool = False,
+    ) -> None:
+        self.only_doors = only_doors
         self.shape, self.cases, self.period, self.every = shape, cases, period_s, stops
         self.rng = np.random.default_rng(seed)
         self.day_number = 0
@@ -144,11 +158,11 @@ class Days:
             now[f"{component}.vehicle"] = np.stack(
                 [self.latent(u, component, "vehicle", float(self.serial[u, i]), h) for u in range(self.units)], axis=1
             )
-        self._air(h, d, duty)
-        heat = self._brakes(h, d, local)
-        self._boxes(h, d, local, sun, heat)
-        self._converters(h, d, local)
-        self._climate(h, d, local, sun)
+        if not self.only_doors:
+            self._air(h, d, duty)
+            self._boxes(h, d, local, sun, self._brakes(h, d, local))
+            self._converters(h, d, local)
+            self._climate(h, d, local, sun)
         self._doors(h, duty, local)
         self.day_number += 1
         return START + np.round((s + 86_400.0 * (self.day_number - 1)) * 1e6).astype(np.int64), now
