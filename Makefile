@@ -10,6 +10,8 @@ ROOMS := core formats ingest models storage rendering stream_processors services
 TESTS := $(wildcard tests/unit tests/judges tests/integration tests/faults tests/e2e)
 SECONDS ?=
 PYTEST_ARGS ?=
+# Processes that share the test files; each has servers of its own. JOBS=0 runs all in one, as a debugger wants it.
+JOBS ?= 2
 FAULTS ?=
 BENCH ?=
 YEARS ?=
@@ -38,7 +40,7 @@ test: .venv/READY ## check import order, style and types, then run all tests, qu
 	@$(MAKE) --no-print-directory lint
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo \
 		"mosquitto is not installed: tests of that broker will say so and be skipped (Debian: apt-get install mosquitto)"
-	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
 
 lint: .venv/READY ## import order, ruff, mypy
 	@$(BIN)/lint-imports --no-logo
