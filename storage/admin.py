@@ -243,10 +243,11 @@ def create_api_key(
     name: str,
     *,
     scopes: Sequence[str],
-    role: str = "viewer",
+    role: str | None = None,
     expires_at: int | None = None,
 ) -> NewKey:
-    """A new API key of a tenant; ``role`` viewer, operator or admin."""
+    """A new API key of a tenant. ``scopes`` are what it may do; ``role`` says whose key it is, by default the least
+    role that has them all."""
     prefix, text, digest = secrets.new_key()
     with translated():
         key_id = load("admin").create_api_key(

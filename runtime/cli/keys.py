@@ -19,9 +19,11 @@ def create(
     name: Annotated[str, typer.Option("--name", metavar="TEXT", help="What it is for.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="read|operate|manage", help="What it may do; repeatable (default: read)."),
+        typer.Option("--scope", metavar="SCOPE", help="What it may do; repeatable (default: all of its role)."),
     ] = None,
-    role: Annotated[str, typer.Option(metavar="viewer|operator|admin", help="Whose role it has.")] = "viewer",
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="Whose role it has (default: the least that has its scopes).")
+    ] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DURATION", help="Valid for this long, e.g. '90 d'.")
     ] = None,
@@ -33,19 +35,22 @@ def create(
 
     \b
     Example:
-      servitize key create --name shift-leader --scope read --scope operate --role operator
+      servitize key create --name shift-leader --role operator
     """
     import time
 
     from core.errors import InvalidInputError
     from core.time import parse_duration
     from runtime import access
-    from runtime.bootstrap import SCOPES
+    from services.api.access import Role, Scope, least_role, scopes_of
     from storage import admin
 
-    scopes = scope or ["read"]
-    if unknown := set(scopes) - set(SCOPES):
-        raise InvalidInputError(f"no such scope: {', '.join(sorted(unknown))}", hint=f"one of {', '.join(SCOPES)}")
+    if role is not None and role not in set(Role):
+        raise InvalidInputError(f"there is no role {role!r}", hint=f"one of {', '.join(Role)}")
+    scopes = scope or sorted(scopes_of(role or Role.VIEWER))
+    if unknown := set(scopes) - set(Scope):
+        raise InvalidInputError(f"no such scope: {', '.join(sorted(unknown))}", hint=f"one of {', '.join(Scope)}")
+    role = role or least_role(scopes)
     until = None if expires is None else time.time_ns() // 1000 + parse_duration(expires)
     with access.owner(data_directory(home)) as connection:
         tenant_id = access.tenant_named(connection, tenant)

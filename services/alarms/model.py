@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from core.alarm import AlarmEvent, AlarmState
 from core.condition import Concern, Priority
@@ -83,11 +83,15 @@ class JournalEntry(Answer):
 
 
 class Command(Strict):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"comment": "seen, on my way"}]})
+
     comment: Comment = Field("", description="Kept in the journal")
 
 
 class Shelve(Strict):
     """Until when (`until`) or for how long (`minutes`): one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 60, "reason": "sensor is being replaced"}]})
 
     reason: Annotated[Comment, StringConstraints(min_length=1)]
     until: Moment | None = None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
 from core.alarm import AlarmEvent, AlarmState
 from core.condition import Concern, Priority
 from services.alarms import service
 from services.alarms.examples import ALARM, ENTRY, OUTCOME
 from services.alarms.model import Alarm, Command, JournalEntry, Outcome, Shelve
-from services.api.auth import Operating, Reading
+from services.api.auth import Operating, Reading, Session
 from services.api.errors import responses
+from services.api.etag import MATCHED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import LongNumber, Pages, maybe_equipment_id
@@ -21,6 +23,7 @@ router = APIRouter(prefix="/alarms", tags=["alarms"])
 
 _COMMAND: Final[dict[int | str, dict[str, Any]]] = {
     200: examples(done=OUTCOME),
+    **MATCHED,
     **responses("not-found", "conflict"),
 }
 
@@ -61,10 +64,18 @@ async def list_alarms(
     return Page(items=[service.alarm_of(row) for row in kept], next=following)
 
 
-@router.get("/{alarm}", summary="One alarm", responses={200: examples(alarm=ALARM), **responses("not-found")})
-async def show_alarm(session: Reading, alarm: LongNumber) -> Alarm:
-    """With everything that follows from it, and the commands its state allows."""
-    return await service.show(session.db, alarm)
+@router.get(
+    "/{alarm}",
+    summary="One alarm",
+    response_model=Alarm,
+    responses={200: examples(alarm=ALARM), **responses("not-found")},
+)
+async def show_alarm(request: Request, session: Reading, alarm: LongNumber) -> Response:
+    """With everything that follows from it, and the commands its state allows. The `ETag` counts its journal: a command
+    with `If-Match` is done only if nothing happened since."""
+    found = await service.show(session.db, alarm)
+    # what follows from it changes without it
+    return answer_tagged(request, found, await service.version(session.db, alarm), volatile=True)
 
 
 @router.get(
@@ -81,41 +92,57 @@ async def alarm_journal(session: Reading, alarm: LongNumber, paging: Pages) -> P
 
 
 @router.post("/{alarm}/acknowledge", summary="Somebody has seen it", responses=_COMMAND)
-async def acknowledge_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+async def acknowledge_alarm(
+    request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
+) -> Outcome:
     """An active alarm stays, acknowledged; one that has returned to normal goes."""
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.ACKNOWLEDGE, _comment(body))
+    return await _command(request, session, alarm, AlarmEvent.ACKNOWLEDGE, _comment(body))
 
 
 @router.post("/{alarm}/shelve", summary="Silence it for a while", responses=_COMMAND)
-async def shelve_alarm(session: Operating, alarm: LongNumber, body: Shelve) -> Outcome:
+async def shelve_alarm(request: Request, session: Operating, alarm: LongNumber, body: Shelve) -> Outcome:
     """Until a time or for some minutes, with a reason; shelving again moves the end. When the time is over it speaks
     again if it holds."""
     until = service.shelf_end(body, service.now())
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.SHELVE, body.reason, until)
+    return await _command(request, session, alarm, AlarmEvent.SHELVE, body.reason, until)
 
 
 @router.post("/{alarm}/unshelve", summary="Take it off the shelf", responses=_COMMAND)
-async def unshelve_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+async def unshelve_alarm(
+    request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
+) -> Outcome:
     """Acknowledged if the condition holds (who does this knows of it), else normal."""
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.UNSHELVE, _comment(body))
+    return await _command(request, session, alarm, AlarmEvent.UNSHELVE, _comment(body))
 
 
 @router.post("/{alarm}/reset", summary="Reset a latched alarm", responses=_COMMAND)
-async def reset_alarm(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+async def reset_alarm(request: Request, session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
     """Only where it is latched, acknowledged, and its condition has gone."""
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.RESET, _comment(body))
+    return await _command(request, session, alarm, AlarmEvent.RESET, _comment(body))
 
 
 @router.post("/{alarm}/remove-from-service", summary="Take it out of service", responses=_COMMAND)
-async def remove_alarm_from_service(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+async def remove_alarm_from_service(
+    request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
+) -> Outcome:
     """It follows its condition silently until somebody returns it."""
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.REMOVE_FROM_SERVICE, _comment(body))
+    return await _command(request, session, alarm, AlarmEvent.REMOVE_FROM_SERVICE, _comment(body))
 
 
 @router.post("/{alarm}/return-to-service", summary="Return it to service", responses=_COMMAND)
-async def return_alarm_to_service(session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
+async def return_alarm_to_service(
+    request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
+) -> Outcome:
     """It speaks at once if its condition holds."""
-    return await service.command(session.db, session.principal, alarm, AlarmEvent.RETURN_TO_SERVICE, _comment(body))
+    return await _command(request, session, alarm, AlarmEvent.RETURN_TO_SERVICE, _comment(body))
+
+
+async def _command(
+    request: Request, session: Session, alarm: int, event: AlarmEvent, why: str, until: datetime | None = None
+) -> Outcome:
+    if "if-match" in request.headers:
+        require_match(request, await service.version(session.db, alarm, hold=True))
+    return await service.command(session.db, session.principal, alarm, event, why, until)
 
 
 def _comment(body: Command | None) -> str:

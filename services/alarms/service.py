@@ -91,6 +91,14 @@ def shelf_end(order: Shelve, now: datetime) -> datetime:
     return until
 
 
+async def version(db: Transaction, alarm_id: int, *, hold: bool = False) -> str:
+    """What of an alarm changes with each step: its last journal entry. ``hold`` keeps the alarm at it until the
+    transaction ends."""
+    if hold:
+        return f"alarm/{alarm_id}/{await db.value('hold_alarm', alarm=alarm_id)}"
+    return f"alarm/{alarm_id}/{await db.value('last_journal_entry', alarm=alarm_id)}"
+
+
 async def command(
     db: Transaction, who: Principal, alarm_id: int, event: AlarmEvent, why: str, until: datetime | None = None
 ) -> Outcome:

@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+import services.access.routes
 import services.alarms.routes
+import services.contracts.routes
+import services.diagnosis.routes
 import services.lifecycle_health.routes
 import services.notifications.routes
+import services.predictive_maintenance.routes
 import services.telemetry.routes
 import services.tenancy.routes
 from models.types import from_document
-from services.api import errors, operations
+from services.api import contract, errors, operations, remember
+from services.api.access import Scope
+from services.api.auth import rule_of
 from services.api.background import run_background
 from services.api.metrics import Measure
 from services.api.middleware import BodyLimit, Envelope
 from services.api.parameters import refuse_unknown
+from services.api.remember import Remembering
 from services.api.settings import ApiSettings
 from services.api.state import AppState, TypeParser
+from services.predictive_maintenance.work_routes import PHOTO_LIMIT
 
 _DESCRIPTION = """
 Machines, what they measure, how they are, and what alarms about them want doing.
 
-* Every request carries an API key: `Authorization: Bearer sv_…`. What is not yours is `404`, as if it did not exist.
+* Every request carries an API key (`Authorization: Bearer sv_…`) or a token of an OpenID provider that your
+  organisation trusts. What is not yours is `404`, as if it did not exist; what your role may not do is `403`. Each
+  operation says which scope it asks for (`security`) and which roles have it (`x-roles`).
+* What changes something takes an `Idempotency-Key`: sent again within a day it is done once and answered the same.
 * Refusals are problem documents (RFC 9457); their kinds are listed on `/docs`.
 * Lists come in pages: give `next` of one page as `cursor` for the following one.
 * Times come out as ISO 8601 in UTC (`Z`); in requests they may also be epoch milliseconds.
 """
+
+
+ROOMS: Final = (
+    services.access,
+    services.tenancy,
+    services.telemetry,
+    services.lifecycle_health,
+    services.alarms,
+    services.predictive_maintenance,
+    services.contracts,
+    services.diagnosis,
+    services.notifications,
+)
+"""Packages with ``routes.router``, in the order of the document."""
+
+
+_LARGER: Final = ((re.compile(r"/v1/work-orders/\d+/photos"), PHOTO_LIMIT),)
+"""What takes bodies beyond the settings' limit: photos."""
 
 
 @asynccontextmanager
@@ -54,15 +85,23 @@ def _v1() -> APIRouter:
     router = APIRouter(
         prefix="/v1", responses=errors.responses("unauthenticated", "forbidden", "validation", "unavailable")
     )
-    for room in (
-        services.tenancy,
-        services.telemetry,
-        services.lifecycle_health,
-        services.alarms,
-        services.notifications,
-    ):
+    for room in ROOMS:
+        for route in room.routes.router.routes:
+            if type(route) is APIRoute:
+                # so that whatever changes something remembers, and no room has to think of it
+                route.__class__ = Remembering
         router.include_router(room.routes.router)
     return router
+
+
+def _rules() -> dict[str, Scope]:
+    """By operation: the scope it asks for, as its route declares it."""
+    found = {}
+    for room in ROOMS:
+        for route in room.routes.router.routes:
+            if isinstance(route, APIRoute) and (scope := rule_of(route)) is not None:
+                found[route.name] = scope
+    return found
 
 
 def create_app(settings: ApiSettings, parse_type: TypeParser = from_document) -> FastAPI:
@@ -84,10 +123,11 @@ def create_app(settings: ApiSettings, parse_type: TypeParser = from_document) ->
     )
     app.state.servitize = AppState(settings, parse_type)
     errors.install(app)
+    remember.install(app)
     app.include_router(operations.router)
     app.include_router(_v1())
     # Outermost last: every answer, refusals of the body limit included, is counted and carries the headers.
-    app.add_middleware(BodyLimit, limit=settings.body_limit)
+    app.add_middleware(BodyLimit, limit=settings.body_limit, larger=_LARGER)
     app.add_middleware(Measure, metrics=app.state.servitize.metrics)
     app.add_middleware(Envelope)
 
@@ -117,4 +157,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
             if refusal and "application/json" in refusal.get("content", {}):
                 refusal["content"].pop("application/json")
                 refusal["content"] |= errors.responses("validation")[422]["content"]
+    contract.complete(document, _rules())
     return document

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Connection = AsyncConnection[DictRow]
 
 
-_DOMAINS: Final = ("session", "tenancy", "telemetry", "alarms", "stream")
+_DOMAINS: Final = ("session", "access", "tenancy", "telemetry", "alarms", "stream", "maintenance", "contracts", "diagnosis")
 
 
 @cache

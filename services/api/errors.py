@@ -66,23 +66,36 @@ KINDS: Final[Mapping[str, Kind]] = {
             "A cursor goes only with the route, filters and key it came from. Start from the first page.",
         ),
         Kind(
-            "unauthenticated", 401, "Not signed in", "Send `Authorization: Bearer sv_…` with a key that is not revoked."
+            "unauthenticated",
+            401,
+            "Not signed in",
+            "Send `Authorization: Bearer …` with a key that is not revoked, or a token of your issuer.",
         ),
         Kind(
             "forbidden",
             403,
             "Not allowed",
-            "The key is valid but lacks the scope, or your right to the equipment does.",
+            "You are known, but your role or key lacks the scope, or your right to the equipment does.",
         ),
         Kind("not-found", 404, "Not found", "There is no such thing, or it is not visible to this key."),
         Kind("method-not-allowed", 405, "Method not allowed", "The header `Allow` lists what this path offers."),
         Kind("not-acceptable", 406, "Not acceptable", "This service answers in JSON."),
         Kind("conflict", 409, "Conflict", "The thing is in a state that does not allow this. Read it again."),
+        Kind(
+            "changed", 412, "Changed meanwhile", "`If-Match` names another version than the present one. Read it again."
+        ),
         Kind("too-large", 413, "Body too large", "Send less at once."),
         Kind("media-type", 415, "Unsupported media type", "Bodies are `application/json`."),
         Kind(
             "validation", 422, "Validation failed", "`errors` names each parameter or place in the body that is wrong."
         ),
+        Kind(
+            "idempotency-key",
+            422,
+            "Idempotency key",
+            "`Idempotency-Key` is 1 to 255 visible characters and belongs to one request.",
+        ),
+        Kind("rate-limited", 429, "Too many requests", "Wait `Retry-After` seconds; `RateLimit` says what is left."),
         Kind("too-many-attempts", 429, "Too many attempts", "Wait a minute before the next attempt to sign in."),
         Kind("too-many-streams", 429, "Too many streams", "Close an event stream before opening another."),
         Kind("internal", 500, "Internal error", "A defect of ours; quote `X-Request-Id` when you report it."),
@@ -98,6 +111,7 @@ _BY_STATUS: Final = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    412: "changed",
     406: "not-acceptable",
     409: "conflict",
     413: "too-large",

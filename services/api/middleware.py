@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -42,6 +44,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                for name, value in scope.get("servitize.quota", {}).items():
+                    headers[name] = value
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -53,12 +57,13 @@ class BodyLimit:
     """Reads a body up to ``limit`` bytes before anybody works on it, declared length or not; a longer one gets 413.
 
     The limit is small, so holding the body costs nothing, and a chunked body without a length cannot slip through
-    half read.
+    half read. ``larger`` lists (pattern of the whole path, limit) of those few that take more.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, larger: Sequence[tuple[re.Pattern[str], int]] = ()) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,9 +73,10 @@ class BodyLimit:
         if not names:
             await self._app(scope, receive, send)
             return
+        limit = next((most for path, most in self._larger if path.fullmatch(scope["path"])), self._limit)
         declared = names.get(b"content-length", b"0")
         body = b""
-        too_large = declared.isdigit() and int(declared) > self._limit
+        too_large = declared.isdigit() and int(declared) > limit
         more = not too_large
         while more:
             message = await receive()
@@ -78,13 +84,13 @@ class BodyLimit:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self._limit:
+            if len(body) > limit:
                 too_large = True
                 break
         if too_large:
             refusal = document(
                 "too-large",
-                f"a body here has at most {self._limit} bytes",
+                f"a body here has at most {limit} bytes",
                 scope["path"],
                 headers={"Connection": "close"},
             )

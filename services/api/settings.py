@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.limits import IngestLimits
+from services.vetted import OutboundPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,15 @@ class ApiSettings:
     device_limits: IngestLimits = field(default_factory=IngestLimits)
     """What ingest holds devices to; shown beside what it refused. Whoever gives ingest others gives them here too."""
     device_master: str | None = field(default=None, repr=False)
-    """Secret of the installation that devices' passwords are derived from, shared with whoever holds the broker;
-    without it this API makes no devices."""
+    """Secret of the installation that devices' passwords are derived from and webhooks' secrets are sealed with, shared
+    with whoever holds the broker and delivers; without it this API makes neither."""
+    quota: int = 6000
+    """Requests of one key or user within :attr:`quota_window`; all at once if need be."""
+    tenant_quota: int = 30_000
+    """The same for all of a tenant together. Both are counted by each API process for itself."""
+    quota_window: int = 60
+    outbound: OutboundPolicy = field(default_factory=OutboundPolicy)
+    """Where this process may connect because somebody outside said so: issuers of tokens."""
     grace: float = 5.0
     """Seconds that requests in flight get at shutdown."""
     metrics_token: str | None = None

@@ -9,8 +9,10 @@ from typing import Any
 
 from core.equipment import EquipmentType
 from services.api.database import Database
+from services.api.identity import KeyStore
 from services.api.metrics import Metrics
 from services.api.pagination import Cursors
+from services.api.quota import Policy, Quotas
 from services.api.settings import ApiSettings
 
 TypeParser = Callable[[Mapping[str, Any]], EquipmentType]
@@ -62,6 +64,9 @@ class AppState:
         self.database = Database(settings)
         self.cursors = Cursors(settings.signing_key())
         self.bell = Bell()
+        self.key_store = KeyStore(settings.outbound)
+        self.quota = Quotas(Policy("default", settings.quota, settings.quota_window))
+        self.tenant_quota = Quotas(Policy("tenant", settings.tenant_quota, settings.quota_window))
         self.metrics = Metrics()
         self.streams: Counter[int] = Counter()
         self.loop: asyncio.AbstractEventLoop | None = None

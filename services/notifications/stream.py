@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from fastapi.sse import ServerSentEvent
 
-from services.api.auth import Principal
+from services.api.auth import Principal, still_holds
 from services.api.errors import ApiError
 from services.api.state import AppState
 from services.notifications.model import StreamItem
@@ -78,9 +78,9 @@ async def _events(app: AppState, principal: Principal, resume: int | None) -> As
 
 
 async def _still_holds(app: AppState, principal: Principal) -> bool:
-    """False once the key is revoked or expired: a stream may live for weeks, a lost key must not."""
+    """A stream may live for weeks, a lost key must not."""
     async with app.database.of_tenant(principal.tenant_id) as db:
-        return bool(await db.value("key_holds", key=principal.key_id))
+        return await still_holds(db, principal)
 
 
 async def _bounds(app: AppState) -> tuple[int, int | None]:

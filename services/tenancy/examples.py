@@ -6,6 +6,8 @@ from typing import Any, Final
 
 ME: Final[dict[str, Any]] = {
     "tenant": {"key": "acme", "name": "Acme Compressors"},
+    "role": "operator",
+    "scopes": ["operate", "read"],
     "api_key": {
         "prefix": "5f2a90c17be4",
         "name": "control room",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from services.api.moments import Moment
 from services.api.parameters import Answer, Strict
@@ -33,11 +33,20 @@ class KeyInfo(Answer):
     expires_at: Moment | None
 
 
+class UserInfo(Answer):
+    id: int
+    subject: str
+    expires_at: Moment = Field(description="When the token ends")
+
+
 class Me(Answer):
-    """Who the key says you are."""
+    """Who the key or token says you are: one of the two."""
 
     tenant: TenantRef
-    api_key: KeyInfo
+    role: str
+    scopes: list[str] = Field(description="What you may do; each operation names the one it asks for")
+    api_key: KeyInfo | None = None
+    user: UserInfo | None = None
 
 
 class Site(Answer):
@@ -109,6 +118,8 @@ class EquipmentTree(EquipmentSummary):
 
 
 class RegisterEquipment(Strict):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "P-9", "type": "pump"}]})
+
     key: EquipmentKey
     type: Text
     name: Text | None = Field(None, description="The key, if not given")
@@ -118,6 +129,8 @@ class RegisterEquipment(Strict):
 
 class ChangeEquipment(Strict):
     """Only what is given changes. Approving needs a type, given here or before."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Feed pump"}]})
 
     name: Text | None = None
     serial: Text | None = None
@@ -151,6 +164,8 @@ class NewDevice(Device):
 class RegisterDevice(Strict):
     """Exactly one of the three."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gateway": "hall-9"}]})
+
     equipment: Text | None = Field(None, description="Number or key of one of your own: the device sends for it alone")
     gateway: EquipmentKey | None = Field(None, description="Name of a gateway, which sends for any of your equipment")
     edge_node: EdgeNode | None = Field(
@@ -179,6 +194,10 @@ class Grant(Answer):
 
 
 class NewGrant(Strict):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"equipment": "P-1", "tenant": "partner", "rights": "read"}]}
+    )
+
     equipment: Text = Field(description="Number or key of one of your own")
     tenant: Text
     rights: Rights

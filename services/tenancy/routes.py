@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from services.api.auth import Managing, Reading
 from services.api.errors import responses
-from services.api.etag import answer_tagged
+from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, Number, Pages, equipment_id, maybe_equipment_id, plain
@@ -36,8 +36,8 @@ router = APIRouter(tags=["equipment"])
 
 @router.get("/me", summary="Who am I?", responses={200: examples(me=ME)})
 async def show_me(session: Reading) -> Me:
-    """The organisation the key belongs to, and what the key may do."""
-    return await service.me(session.db, session.principal.key_id)
+    """The organisation the key or token belongs to, and what it may do."""
+    return await service.me(session.db, session.principal)
 
 
 @router.get(
@@ -71,7 +71,7 @@ async def list_types(session: Reading, paging: Pages) -> Page[TypeSummary]:
     summary="One type with its document",
     responses={
         200: examples(type={**TYPE, "document": {"type": "compressor-train", "components": []}}),
-        304: {"description": "Unchanged since the ETag given in If-None-Match"},
+        **TAGGED,
         **responses("not-found"),
     },
     response_model=TypeDetail,
@@ -136,21 +136,28 @@ async def register_equipment(
 @router.get(
     "/equipment/{equipment}",
     summary="One equipment with components and points",
+    response_model=EquipmentTree,
     responses={200: examples(tree=TREE), **responses("not-found")},
 )
-async def show_equipment(session: Reading, equipment: EquipmentRef) -> EquipmentTree:
-    """By number, or by key."""
-    return await service.tree(session.db, await equipment_id(session.db, equipment))
+async def show_equipment(request: Request, session: Reading, equipment: EquipmentRef) -> Response:
+    """By number, or by key. The `ETag` counts what is registered; give it as `If-Match` with a change."""
+    found = await service.tree(session.db, await equipment_id(session.db, equipment))
+    registered = await session.db.value("version_of_equipment", equipment=found.id)
+    # the answer also holds what changes by itself, so it is never called unchanged
+    return answer_tagged(request, found, f"equipment/{found.id}/{registered}", volatile=True)
 
 
 @router.patch(
     "/equipment/{equipment}",
     summary="Change, approve or retire equipment",
-    responses={200: examples(changed=TREE), **responses("invalid-input", "not-found", "conflict")},
+    responses={200: examples(changed=TREE), **MATCHED, **responses("invalid-input", "not-found", "conflict")},
 )
-async def change_equipment(session: Managing, equipment: EquipmentRef, body: ChangeEquipment) -> EquipmentTree:
+async def change_equipment(
+    request: Request, session: Managing, equipment: EquipmentRef, body: ChangeEquipment
+) -> EquipmentTree:
     """Only what is given changes. Retired equipment keeps its history and takes no new readings."""
     found = await equipment_id(session.db, equipment)
+    require_match(request, f"equipment/{found}/{await session.db.value('hold_equipment', equipment=found)}")
     await service.change(session.db, found, body, session.app.parse_type)
     await session.audit("equipment.changed", f"equipment/{found}", **body.model_dump(exclude_none=True))
     return await service.tree(session.db, found)
@@ -191,11 +198,13 @@ async def register_device(request: Request, response: Response, session: Managin
 @router.get(
     "/devices/{device}",
     summary="One device",
+    response_model=Device,
     responses={200: examples(device=DEVICE), **responses("not-found")},
 )
-async def show_device(session: Managing, device: Number) -> Device:
-    """Whether the broker lets it in, and what became of what it sent; never a password."""
-    return await service.device(session.db, device)
+async def show_device(request: Request, session: Managing, device: Number) -> Response:
+    """Whether the broker lets it in, and what became of what it sent; never a password. The `ETag` counts passwords."""
+    found = await service.device(session.db, device)
+    return answer_tagged(request, found, f"device/{device}/{found.rotated_at}/{found.revoked_at}", volatile=True)
 
 
 @router.post(

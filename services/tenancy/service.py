@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from core.errors import ConflictError, NotFoundError
+from services.api.auth import Principal
 from services.api.database import Row, Transaction
 from services.api.state import TypeParser
 from services.telemetry.model import EquipmentRef
@@ -26,6 +28,7 @@ from services.tenancy.model import (
     RegisterEquipment,
     TenantRef,
     TypeDetail,
+    UserInfo,
 )
 from storage import secrets
 
@@ -34,10 +37,15 @@ _NO_FILTER: Final[dict[str, Any]] = dict.fromkeys(
 )
 
 
-async def me(db: Transaction, key_id: int) -> Me:
-    row = await db.row("me", key=key_id)
-    assert row is not None
-    return Me(tenant=TenantRef(key=row["tenant_key"], name=row["tenant_name"]), api_key=KeyInfo.model_validate(row))
+async def me(db: Transaction, who: Principal) -> Me:
+    tenant = TenantRef.model_validate(await db.row("tenant_ref"))
+    scopes = sorted(who.scopes)
+    if who.user_id is not None:
+        expires = datetime.fromtimestamp(who.expires or 0, UTC)
+        user = UserInfo(id=who.user_id, subject=who.subject, expires_at=expires)
+        return Me(tenant=tenant, role=who.role, scopes=scopes, user=user)
+    key = KeyInfo.model_validate(await db.row("me", key=who.key_id))
+    return Me(tenant=tenant, role=who.role, scopes=scopes, api_key=key)
 
 
 async def type_detail(db: Transaction, key: str) -> TypeDetail:

@@ -58,8 +58,12 @@ UPDATE servitize.equipment_grant SET valid_until = greatest(clock_timestamp(), v
  WHERE id = :id RETURNING id;
 
 -- name: create_api_key(tenant_id, name, prefix, hash, scopes, role, expires_at)$
+-- Without a role it has the one with the fewest scopes that has all of its own.
 INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at)
-VALUES (:tenant_id, :name, :prefix, :hash, :scopes, :role, :expires_at)
+VALUES (:tenant_id, :name, :prefix, :hash, :scopes,
+        coalesce(:role::text, (SELECT r.role FROM servitize.role_scope r GROUP BY r.role
+                                HAVING :scopes::text[] <@ array_agg(r.scope) ORDER BY count(*), r.role LIMIT 1), 'admin'),
+        :expires_at)
 RETURNING id;
 
 -- name: revoke_api_key(id)$

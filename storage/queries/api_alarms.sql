@@ -36,3 +36,6 @@ SELECT j.id, j.at, j.recorded_at, j.event, j.actor, j.reason, j.from_state, j.to
 -- name: operate_alarm(alarm, command, who, why, until)^
 SELECT o.from_state, o.to_state, o.announced
   FROM servitize.operate_alarm(:alarm::bigint, :command::text, :who::text, :why::text, :until::timestamptz) o;
+
+-- name: last_journal_entry(alarm)$
+SELECT max(j.id) FROM servitize.alarm_journal j WHERE j.alarm_id = :alarm;

@@ -15,9 +15,7 @@ SELECT a.key_id, a.tenant_id, a.scopes, a.role, set_config('servitize.tenant', a
   FROM servitize.authenticate(:prefix, :hash) a;
 
 -- name: me(key)^
-SELECT t.slug AS tenant_key, t.name AS tenant_name, k.prefix, k.name, k.scopes, k.role, k.expires_at
-  FROM servitize.api_key k JOIN servitize.tenant t ON t.id = k.tenant_id
- WHERE k.id = :key;
+SELECT k.prefix, k.name, k.scopes, k.role, k.expires_at FROM servitize.api_key k WHERE k.id = :key;
 
 -- name: audit(actor, action, object, detail)!
 INSERT INTO servitize.audit_log (tenant_id, actor, action, object, detail)

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from core.equipment import ComponentDef, EquipmentType, PointDef
 from core.time import MINUTE, SECOND, to_datetime
 from runtime.local.postgres import LocalPostgres
+from services.api.access import ROLES, Scope
 from services.api.server import Server, make_server
 from services.api.settings import ApiSettings
 from storage import admin
@@ -53,7 +54,7 @@ PUMP: dict[str, Any] = {
 
 @dataclass
 class Party:
-    """One organisation of the tests: its keys by scope set, and the numbers of what is its own."""
+    """One organisation of the tests: its keys by scope set and role (``role:viewer``), and the numbers of its own."""
 
     id: int
     slug: str
@@ -114,13 +115,11 @@ class World:
 
 def _party(connection: psycopg.Connection[Any], slug: str) -> Party:
     party = Party(admin.create_tenant(connection, slug, slug.title()), slug)
-    for name, scopes in {
-        "all": ["read", "operate", "manage"],
-        "read": ["read"],
-        "operate": ["operate"],
-        "none": [],
-    }.items():
+    for name, scopes in {"all": list(Scope), "read": ["read"], "operate": ["operate"], "none": []}.items():
         party.keys[name] = admin.create_api_key(connection, party.id, f"{slug} {name}", scopes=scopes).text
+    for role, scopes in ROLES.items():
+        key = admin.create_api_key(connection, party.id, f"{slug} {role}", scopes=sorted(scopes), role=role)
+        party.keys[f"role:{role}"] = key.text
     return party
 
 
@@ -237,6 +236,13 @@ class Running:
 
     url: str
     server: Server
+    clients: dict[str | None, httpx2.Client] = field(default_factory=dict)
+
+    def known(self, key: str | None) -> httpx2.Client:
+        """A client that is kept: making one costs more than a request does."""
+        if key not in self.clients:
+            self.clients[key] = self.client(key)
+        return self.clients[key]
 
     def client(self, key: str | None) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -257,7 +263,10 @@ def serving(settings: ApiSettings, mount: Callable[[FastAPI], None] | None = Non
             assert time.monotonic() < deadline
             time.sleep(0.02)
         try:
-            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", server)
+            running = Running(f"http://127.0.0.1:{listener.getsockname()[1]}", server)
+            yield running
+            for client in running.clients.values():
+                client.close()
         finally:
             server.say_goodbye()
             server.should_exit = True

@@ -31,11 +31,17 @@ API_READS = {
     "alarm_journal",
     "alarm_rule",
     "audit_log",
+    "capture_request",
+    "case_entry",
+    "case_rule",
+    "case_waveform",
     "component",
     "condition_transition",
     "cycle",
     "dead_letter",
     "device",
+    "diagnosis_case",
+    "diagnosis_label",
     "equipment",
     "equipment_grant",
     "equipment_type",
@@ -61,6 +67,8 @@ API_READS = {
     "replay_request",
 }
 NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "device_order", "outbox", "replay_request"}
+EVERYBODYS = {"alarm_rule", "equipment_type", "role_scope"}
+"""Tables that hold nothing of anybody's."""
 API_CALLS = {
     "authenticate",
     "current_tenant",
@@ -131,6 +139,16 @@ API_CALLS |= {
     "put_contract_record",
     "put_emission_factor",
 }
+# access: who may come in
+API_READS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
+NOT_FOR_BOARDS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
+API_CALLS |= {"enter_user", "hold_alarm", "hold_equipment", "issuers_for", "version_of_equipment"}
+API_WRITES = {
+    (table, right)
+    for table in ("api_key", "app_user", "identity_issuer", "request_memory")
+    for right in ("INSERT", "UPDATE")
+}
+"""By column, and row security holds them to the tenant's own."""
 OF_VIEWS = {"my_points", "opaque"}
 """Views run functions with the rights of whoever asks; what these give is the asker's own."""
 API_CALLS |= OF_VIEWS
@@ -193,7 +211,7 @@ def test_every_right_of_api_and_boards_is_one_that_was_meant(
         role,
     )
     beyond = {(table, right) for table, _, right in columns} - set(rights)
-    assert beyond == ({("api_key", "SELECT"), ("api_key", "INSERT"), ("api_key", "UPDATE")} if role == API else set())
+    assert beyond == ({("api_key", "SELECT"), *API_WRITES} if role == API else set())
     assert ("api_key", "hash", "SELECT") not in columns
     functions = store.all(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'servitize'::regnamespace "
@@ -268,7 +286,7 @@ def test_a_tenant_sees_its_own_rows_and_none_of_another(world: Store) -> None:
 
 def test_without_a_tenant_nothing_is_visible(world: Store) -> None:
     with world.api(None) as c:
-        for name in API_READS - {"alarm_rule", "equipment_type"}:
+        for name in API_READS - EVERYBODYS:
             assert c.execute(f"SELECT count(*) FROM servitize.{name}").fetchone() == (0,), name
 
 
