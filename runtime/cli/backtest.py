@@ -29,6 +29,10 @@ WarmUp = Annotated[
     str | None, typer.Option("--warm-up", metavar="D", help="Learn so long before --from (default: all there is).")
 ]
 Prices = Annotated[str | None, typer.Option("--prices", metavar="missed=N,foreseen=N,false=N", help="Adds the cost.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--models", metavar="NAME@N", help="Let these speak, or 'none' (repeatable; default: the champions)."),
+]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes at work.")]
 
 
@@ -41,6 +45,7 @@ def backtest(
     failures: Failures = None,
     horizon: Horizon = "30 d",
     warm_up: WarmUp = None,
+    models: Models = None,
     prices: Prices = None,
     jobs: Jobs = 2,
     home: Home = None,
@@ -55,14 +60,17 @@ def backtest(
     Examples:
       servitize backtest --from 2026-03-01 --to 2026-04-01 --equipment K-101
       servitize types show compressor-train > tighter.yaml    (edit it, then)
+      servitize backtest --models normal/compressor-train@2 --from 2026-03-01
       servitize backtest --limits tighter.yaml --failures failures.csv --prices missed=50000,foreseen=9000,false=800
     """
     from core.time import parse_duration, parse_instant
     from models.types import load_type
     from runtime import access
-    from workbench.backtest.command import Question, backtest_command
+    from runtime.bootstrap import MODEL_SIGNING
+    from workbench.backtest.command import Question, backtest_command, parse_models
     from workbench.backtest.verdict import parse_prices, read_failures
 
+    data = data_directory(home)
     types = {t.key: t for t in (load_type(path) for path in limits or ())}
     question = Question(
         tenant,
@@ -71,11 +79,13 @@ def backtest(
         None if time_to is None else parse_instant(time_to),
         None if warm_up is None else parse_duration(warm_up),
         types,
+        None if models is None else parse_models(models),
+        data.secret(MODEL_SIGNING),
     )
     known = None if failures is None else read_failures(failures)
     money = None if prices is None else parse_prices(prices)
     within = parse_duration(horizon)
-    with access.endpoints_of(data_directory(home)) as endpoints:
+    with access.endpoints_of(data) as endpoints:
         code = backtest_command(
             endpoints.databases["owner"], question,
             failures=known, horizon=within, prices=money, jobs=jobs, as_json=as_json,

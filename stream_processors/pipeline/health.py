@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.condition import HealthAssessment, HealthReason, Priority
 from core.time import MINUTE
+from stream_processors.pipeline import normal
 from stream_processors.pipeline.findings import Findings, figure, instrument_condition
 from stream_processors.pipeline.fleet import TypeState
 from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout, point_label
@@ -48,6 +49,9 @@ def assess(state: TypeState, rows: Index, at: IntArray, out: Findings) -> None:
     on = _membership(layout)
     with np.errstate(divide="ignore"):
         index = 100.0 * np.exp(np.log1p(-takes / 100.0) @ on)
+    for scorer in state.learned.normal:
+        for ill, component in scorer.losses(rows):
+            index[ill, component] *= 1.0 - normal.TAKES / 100.0
     was = state.reasons[rows]
     # a reason that is there stays until it is gone: the figure at the edge decides nothing
     reasons = (takes >= 2.0) | (was & (takes >= 1.0)) | (state.active[rows] & layout.limits.machine)
@@ -127,6 +131,7 @@ def _reasons(
             for kind in np.flatnonzero(state.flags[row, column]).tolist():
                 text = f"{point_label(point)}: the instrument is suspect"
                 found.append(HealthReason(instrument_condition(point, kind), text, 0.0))
+    found += [normal.reason(stands) for stands in state.learned.standing(row) if stands.component == key]
     return sorted(found, key=lambda r: (-r.takes, r.condition))
 
 

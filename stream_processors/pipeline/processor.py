@@ -24,7 +24,9 @@ from stream_processors.pipeline.findings import Finding, Findings
 from stream_processors.pipeline.fleet import Fleet, TypeState
 from stream_processors.pipeline.grouping import Grouping
 from stream_processors.pipeline.manipulation import IN_TIME, LATE_NEWEST, LATE_OLD, Readings
+from stream_processors.pipeline.normal import NormalScorer
 from stream_processors.pipeline.parcels import Parcels
+from stream_processors.pipeline.repairs import Repairs, forget
 
 IDLE: Final = 2 * SECOND
 """An equipment silent for its lateness and this much more: what waits is looked at, its last frame closes."""
@@ -42,6 +44,7 @@ class Processor:
         self.fleet = Fleet(registry)
         self.parcels = Parcels(registry)
         self.codes = Codes(registry)
+        self.repairs = Repairs()
         self.grouping = Grouping()
         self.ticks: dict[int, int] = {}
         self._windows = self._consequence_windows()
@@ -53,6 +56,8 @@ class Processor:
         """Effects of one record; the processor's state is the one after it."""
         out = Findings(transitions=self._farewells)
         self._farewells = []
+        if record.events:
+            self.repairs.take(record.events, out)
         batch, own = self.parcels.insert(record, out)
         quality = self._readings(batch, out)
         for tick in record.ticks:
@@ -147,6 +152,22 @@ class Processor:
         return quality
 
     def _look_at(self, state: TypeState, released: Readings, out: Findings) -> None:
+        for row, repair in self.repairs.due(state) if self.repairs.waiting else ():
+            before = (released.row == row) & (released.ts <= repair[0])
+            if before.any():
+                self._advance(state, released.take(before), out)
+                released = released.take(~before)
+            if 0 <= state.open[row] <= repair[0]:
+                out.step += 1
+                derived.close(state, np.array([row]), out)
+            forget(state, row, repair, out)
+        self._advance(state, released, out)
+        complete = (state.open >= 0) & (state.open <= state.behind)
+        if complete.any():
+            out.step += 1
+            derived.close(state, np.flatnonzero(complete), out)
+
+    def _advance(self, state: TypeState, released: Readings, out: Findings) -> None:
         rounds = manipulation.rounds(state, released)
         k = 0
         while k < len(rounds):
@@ -154,10 +175,6 @@ class Processor:
             if not taken:
                 self._round(state, rounds[k], out)
             k += max(taken, 1)
-        complete = (state.open >= 0) & (state.open <= state.behind)
-        if complete.any():
-            out.step += 1
-            derived.close(state, np.flatnonzero(complete), out)
 
     def _round(self, state: TypeState, r: Readings, out: Findings) -> None:
         at, key = np.zeros(state.n, np.int64), np.zeros(state.n, np.int64)
@@ -265,7 +282,7 @@ class Processor:
         """The state after the last record; :meth:`restore` goes on from it as if nothing had happened."""
         types = {state.layout.type.key: snapshot.image_of(state) for state in self.fleet.types}
         image = {"types": types, "groups": self.grouping.dump(), "ticks": list(self.ticks.items())}
-        return snapshot.pack(image | {"codes": self.codes.dump()})
+        return snapshot.pack(image | {"repairs": self.repairs.dump(), "codes": self.codes.dump()})
 
     @classmethod
     def restore(cls, data: bytes, registry: RegistrySnapshot) -> Processor:
@@ -275,6 +292,7 @@ class Processor:
         snapshot.carry_over(processor.fleet, image["types"])
         processor.grouping.load(image["groups"])
         processor.codes.load(image.get("codes", {}))
+        processor.repairs.load(image.get("repairs", {}))
         processor.ticks = {int(tenant): int(at) for tenant, at in image["ticks"]}
         return processor
 
@@ -303,7 +321,29 @@ def _farewells(before: Fleet, after: Fleet) -> list[Finding]:
             instance, equipment = state.layout.limit_instances[j], int(state.ids[row])
             if equipment in alive and (equipment, instance.condition) not in watched:
                 out.limit(state, row, instance, Change.CLEARED, int(state.newest[row]), float("nan"), float("nan"))
+    _change_of_models(before, after, alive, out)
     return out.transitions
+
+
+def _change_of_models(before: Fleet, after: Fleet, alive: set[int], out: Findings) -> None:
+    """What a champion held against a machine goes with it; what its successor holds already is said."""
+    stood, stands = _held(before), _held(after)
+    for held, others, change in ((stood, stands, Change.CLEARED), (stands, stood, Change.RAISED)):
+        for key in sorted(held.keys() - others.keys()):
+            state, row, scorer = held[key]
+            if key[0] in alive:
+                out.add(scorer.transition(state, row, change, int(state.newest[row])))
+
+
+def _held(fleet: Fleet) -> dict[tuple[int, str], tuple[TypeState, int, NormalScorer]]:
+    """By equipment and condition: what champions of normal behaviour hold against machines."""
+    return {
+        (int(state.ids[row]), stands.condition): (state, row, scorer)
+        for state in fleet.types
+        for scorer in state.learned.normal
+        for row in range(state.n)
+        if (stands := scorer.standing(row)) is not None
+    }
 
 
 def _derived_batch(out: Findings, received_at: int) -> TelemetryBatch:

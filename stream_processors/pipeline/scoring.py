@@ -20,6 +20,7 @@ from models.prognosis.answer import NEVER
 from models.steps import Ended, StepMeans
 from stream_processors.pipeline.findings import Findings
 from stream_processors.pipeline.layout import BoolArray, FloatArray, IntArray, TypeLayout
+from stream_processors.pipeline.normal import NormalScorer, Standing
 
 if TYPE_CHECKING:
     from stream_processors.pipeline.fleet import TypeState
@@ -32,12 +33,10 @@ _WORST: int = 5
 
 
 class Scorer(Protocol):
-    """A model at work beside the machines of one type."""
-
-    entry: ModelEntry
+    """What a kind of model does with ended steps."""
 
     def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
-        """Look at ended steps; their columns are those of the scorer's :class:`Clock`."""
+        """Look at ended steps; their columns are those of the model's :class:`Clock`."""
         ...
 
     def arrays(self) -> Arrays:
@@ -46,16 +45,32 @@ class Scorer(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class AtWork:
+    """A model at work beside the machines of one type, and the watch over what it looks at."""
+
+    entry: ModelEntry
+    scorer: Scorer
+    drift: DriftNotes
+
+    def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
+        self.drift.ended(state, steps, out)
+        self.scorer.ended(state, steps, out)
+
+    def arrays(self) -> Arrays:
+        return {**self.scorer.arrays(), **{f"drift.{key}": a for key, a in self.drift.watch.arrays().items()}}
+
+
+@dataclass(slots=True, eq=False)
 class Clock:
-    """Steps of one length: the ``columns`` of the type's value matrix that its scorers look at."""
+    """Steps of one length: the ``columns`` of the type's value matrix that its models look at."""
 
     steps: StepMeans
     columns: Index
-    scorers: list[Scorer]
+    models: list[AtWork]
 
     def tell(self, state: TypeState, ended: Ended, out: Findings) -> None:
-        for scorer in self.scorers:
-            scorer.ended(state, ended, out)
+        for model in self.models:
+            model.ended(state, ended, out)
 
 
 class Learned:
@@ -75,15 +90,16 @@ class Learned:
         for step, mine in sorted(by_step.items()):
             columns = np.array(sorted({layout.column_of[key] for e in mine for key in points_of(e)}), np.intp)
             place = {self.keys[column]: i for i, column in enumerate(columns.tolist())}
-            scorers = [_scorer(entry, place, step, machines, layout) for entry in mine]
-            self.clocks.append(Clock(StepMeans(machines, len(columns), step), columns, scorers))
+            at_work = [
+                AtWork(e, _KINDS[e.kind](e, place, step, machines, layout), DriftNotes(e, place, machines))
+                for e in mine
+            ]
+            self.clocks.append(Clock(StepMeans(machines, len(columns), step), columns, at_work))
+        self.models = [model for clock in self.clocks for model in clock.models]
+        self.normal = [model.scorer for model in self.models if isinstance(model.scorer, NormalScorer)]
 
     def __bool__(self) -> bool:
         return bool(self.clocks)
-
-    @property
-    def scorers(self) -> list[Scorer]:
-        return [scorer for clock in self.clocks for scorer in clock.scorers]
 
     def frame(self, state: TypeState, rows: Index, at: IntArray, values: FloatArray, out: Findings) -> None:
         """A closed frame: ``values`` [r, columns of the type] as formulas left them."""
@@ -102,6 +118,10 @@ class Learned:
                 found.setdefault(moment, []).append((clock, ended))
         return found
 
+    def standing(self, row: int) -> list[Standing]:
+        """What champions hold against a machine."""
+        return [stands for scorer in self.normal if (stands := scorer.standing(row)) is not None]
+
     def image(self) -> dict[str, Any]:
         """For snapshots: without copies."""
         return {
@@ -109,18 +129,13 @@ class Learned:
                 str(clock.steps.step): {"points": [self.keys[c] for c in clock.columns], **clock.steps.arrays()}
                 for clock in self.clocks
             },
-            "models": {scorer.entry.label: scorer.arrays() for scorer in self.scorers},
+            "models": {model.entry.label: model.arrays() for model in self.models},
         }
 
 
 def points_of(entry: ModelEntry) -> tuple[str, ...]:
     """Keys of the points a model looks at: settings first, then sensors."""
     return (*entry.features.get("settings", ()), *entry.features["points"])
-
-
-def _scorer(entry: ModelEntry, place: Mapping[str, int], step: int, machines: int, layout: TypeLayout) -> Scorer:
-    made: Scorer = _KINDS[entry.kind](entry, place, step, machines, layout)
-    return made
 
 
 class DriftNotes:
@@ -164,10 +179,8 @@ class LifeScorer:
             np.array([place[key] for key in entry.features.get(name, ())], np.intp) for name in ("points", "settings")
         )
         self.life = OnlineLife(entry.estimator, sensors, settings, step, machines)
-        self.drift = DriftNotes(entry, place, machines)
 
     def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
-        self.drift.ended(state, steps, out)
         told = self.life.ended(steps)
         if told is None:
             return
@@ -186,7 +199,10 @@ class LifeScorer:
             )  # fmt: skip
 
     def arrays(self) -> Arrays:
-        return {**self.life.arrays(), **{f"drift.{key}": a for key, a in self.drift.watch.arrays().items()}}
+        return self.life.arrays()
 
 
-_KINDS: Mapping[ModelKind, type[Any]] = {ModelKind.REMAINING_LIFE: LifeScorer}
+_KINDS: Mapping[ModelKind, type[Any]] = {
+    ModelKind.REMAINING_LIFE: LifeScorer,
+    ModelKind.NORMAL_BEHAVIOUR: NormalScorer,
+}

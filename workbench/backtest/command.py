@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.managers import ValueProxy
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from rich.table import Table
 from core.condition import ConditionTransition
 from core.equipment import EquipmentType, PointKind
 from core.errors import InvalidInputError, NotFoundError
+from core.learned import ModelEntry
 from core.registry import EquipmentEntry, EquipmentStatus, RegistrySnapshot
 from core.time import DAY, SECOND, isoformat
 from models.types import from_document
@@ -28,6 +29,7 @@ from storage.history import History
 from storage.queries import load
 from storage.registry import Registry
 from stream_processors.backtest import backtest, raised
+from stream_processors.hosting import model_loader
 from workbench.backtest.verdict import Failure, Foreseen, equipment_months, judge
 from workbench.evaluate.verdict import Announced, announced
 
@@ -38,7 +40,9 @@ _SHOWN: Final = 20
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked of history. ``warm_up`` µs before ``time_from`` in which the processor only learns (None: from
-    the first reading on). ``types`` stand in for the registry's of the same key. ``equipment`` keys, none: all."""
+    the first reading on). ``types`` stand in for the registry's of the same key. ``equipment`` keys, none: all.
+    ``models`` as (name, version) speak in place of the champions (None: the champions); ``model_key`` opens their
+    files, without it there are none."""
 
     tenant: str | None
     equipment: tuple[str, ...]
@@ -46,6 +50,8 @@ class Question:
     time_to: int | None
     warm_up: int | None = None
     types: Mapping[str, EquipmentType] | None = None
+    models: tuple[tuple[str, int], ...] | None = None
+    model_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,9 @@ def _run_part(
 def _registry(dsn: str, question: Question) -> RegistrySnapshot:
     """The asked part of the registry, with the types of the question."""
     with ConnectionPool(dsn, min_size=1, max_size=1, open=True) as pool:
-        registry = Registry(pool, from_document).load()
+        port = Registry(pool, from_document, model_loader(question.model_key))
+        registry = port.load()
+        models = _models(registry, port, question)
     tenants = {t.id: t for t in registry.tenants.values() if question.tenant in (None, t.slug)}
     if question.tenant is not None and not tenants:
         raise NotFoundError(f"there is no tenant {question.tenant!r}", hint="servitize tenant list")
@@ -191,7 +199,40 @@ def _registry(dsn: str, question: Question) -> RegistrySnapshot:
     if unknown or not chosen:
         what = ", ".join(sorted(unknown)) or "equipment with a type"
         raise NotFoundError(f"there is no {what}", hint="servitize equipment list")
-    return replace(registry, tenants=tenants, types=types, equipment=chosen)
+    return replace(registry, tenants=tenants, types=types, equipment=chosen, models=models, recall=None)
+
+
+def _models(registry: RegistrySnapshot, port: Registry, question: Question) -> tuple[ModelEntry, ...]:
+    """Who speaks: the models of the question, else today's champions."""
+    if question.models is None:
+        return tuple(m for m in registry.models if m.champion)
+    found = []
+    for name, version in question.models:
+        entry = port.recall(name, version, True)
+        if entry is None:
+            raise NotFoundError(
+                f"there is no version {version} of the model {name!r} that can be used",
+                hint="see what there is: servitize models",
+            )
+        found.append(entry)
+    return tuple(found)
+
+
+def parse_models(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Of ``NAME@VERSION``; ``none`` alone is no model at all.
+
+    >>> parse_models(["normal/pump@3"]), parse_models(["none"])
+    ((('normal/pump', 3),), ())
+    """
+    if [text.strip() for text in texts] == ["none"]:
+        return ()
+    found = []
+    for text in texts:
+        name, _, version = text.strip().rpartition("@")
+        if not name or not version.isdecimal():
+            raise InvalidInputError(f"{text!r} names no model", hint="for example remaining-life/pump@3, or none")
+        found.append((name, int(version)))
+    return tuple(found)
 
 
 def _points(equipment: Any) -> list[int]:

@@ -49,7 +49,7 @@ def models_of(known: EquipmentType) -> tuple[ModelEntry, ...]:
     return tuple(
         ModelEntry(
             "remaining-life/x", version, version == 1, ModelKind.REMAINING_LIFE, known.key,
-            {**seen, "step_us": step}, {}, regressor(version % 2),
+            {**seen, "step_us": step}, {}, regressor(),
         )
         for version, step in ((1, 20 * MINUTE), (2, 7 * MINUTE))
     )  # fmt: skip
@@ -133,7 +133,7 @@ def test_blocks_say_what_frames_say(case: str, monkeypatch: pytest.MonkeyPatch) 
     if case == "compressor trains":  # the others stand all night
         assert after.fleet.types[0].learned.clocks[1].steps.count.any(), "the models looked"
     for a, b in zip(after_many.fleet.types, after.fleet.types, strict=True):
-        for one, other in zip(a.learned.scorers, b.learned.scorers, strict=True):
+        for one, other in zip(a.learned.models, b.learned.models, strict=True):
             for name, array in one.arrays().items():
                 np.testing.assert_array_equal(array, other.arrays()[name], err_msg=f"{one.entry.label}/{name}")
         for name in FIELDS:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from core.learned import ModelEntry
 from core.registry import RegistrySnapshot
-from core.time import DAY, HOUR
+from core.time import DAY, HOUR, SECOND
 from models.drift import DriftWatch, reference
 from stream_processors.pipeline import Processor
-from tests.unit.pipeline.learned import STEP, entry, models
+from tests.unit.pipeline.learned import STEP, entry, normal
 from tests.unit.pipeline.world import T0, Reading, Run, of, pump
+
+
+def models() -> tuple[ModelEntry, ...]:
+    return entry(), entry(version=2, champion=False, step_us=7 * SECOND)
 
 
 def hours(begin: int, end: int, speed: float = 3000.0) -> list[Reading]:
@@ -69,9 +74,9 @@ def test_a_challenger_that_is_promoted_goes_on_with_what_it_has_seen() -> None:
 def test_a_new_version_begins_to_look_where_it_was_taken_up() -> None:
     run = world(entry())
     run(hours(0, 103))
-    old = run.processor.fleet.types[0].learned.scorers[0].arrays()["trend.steps"][0]
+    old = run.processor.fleet.types[0].learned.models[0].arrays()["trend.steps"][0]
     run.processor.reconfigure(with_models(run.registry, entry(), entry(version=2, champion=False)))
-    kept, fresh = (s.arrays()["trend.steps"][0] for s in run.processor.fleet.types[0].learned.scorers)
+    kept, fresh = (s.arrays()["trend.steps"][0] for s in run.processor.fleet.types[0].learned.models)
     assert (kept, fresh) == (old, 0)
     outcome = run(hours(103, 125))
     assert {p.version for p in outcome.prognoses} == {1, 2}
@@ -91,6 +96,101 @@ def test_a_model_that_asks_for_a_point_the_type_has_no_more_is_not_used() -> Non
     assert not run.processor.fleet.types[0].learned
     run(hours(0, 60))
     assert run.outcomes[-1].prognoses == ()
+
+
+def warm(begin: int, end: int, **off: float) -> list[Reading]:
+    """Seals that warm and cool together, as they did in training; some of them ``off`` by so much."""
+    rng = np.random.default_rng(begin)
+    found: list[Reading] = []
+    for t in range(begin, end, 5):
+        heat = float(np.sin(t / 400.0))
+        values = {"speed": 3000.0, "pressure": 8.0 + 0.1 * heat}
+        values |= {f"seal{n}.t": base + 2.0 * heat for n, base in ((1, 42.0), (2, 44.0), (3, 41.0))}
+        for key, value in values.items():
+            found.append((1, key, float(t), value + float(rng.normal(0, 0.02)) + off.get(key, 0.0)))
+    return found
+
+
+class TestNormalBehaviour:
+    ONE = MappingProxyType({"seal1.t": 2.5})
+    ALL = MappingProxyType({"seal1.t": 2.5, "seal2.t": -2.5, "seal3.t": 2.0, "pressure": 0.5})
+
+    def said(self, run: Run) -> list[tuple[str, str, str]]:
+        return [
+            (t.condition, t.concern.value, t.change.value)
+            for o in run.outcomes
+            for t in o.transitions
+            if "normal" in t.condition
+        ]
+
+    def watched(self, *entries: ModelEntry) -> Run:
+        run = world(*entries)
+        run(warm(0, 1500))
+        assert self.said(run) == []
+        return run
+
+    def test_one_channel_alone_is_an_instrument_and_never_the_machine(self) -> None:
+        run = self.watched(normal())
+        run(warm(1500, 1800, **self.ONE))
+        run(warm(1800, 2500))
+        assert self.said(run) == [
+            ("seal1/seal1.t/normal/pump", "instrument", "raised"),
+            ("seal1/seal1.t/normal/pump", "instrument", "cleared"),
+        ]
+        raised = next(t for o in run.outcomes for t in o.transitions if "normal" in t.condition)
+        assert raised.detail["contributions"]["seal1.t"] > 0.5
+        assert "seal1.t" in raised.title
+        assert "higher than expected" in raised.title
+        assert not any(r.takes for o in run.outcomes for h in o.health for r in h.reasons if "normal" in r.condition)
+
+    def test_several_at_once_are_the_machine_and_cost_it_health(self) -> None:
+        run = self.watched(normal())
+        run(warm(1500, 1800, **self.ALL))
+        ((condition, concern, change),) = self.said(run)
+        assert (concern, change) == ("machine", "raised")
+        component = condition.removesuffix("/normal/pump")
+        ill = [h for o in run.outcomes for h in o.health if h.component == component][-1]
+        assert ill.index <= 80.0
+        assert condition in [r.condition for r in ill.reasons]
+
+    def test_an_instrument_that_others_join_becomes_the_machine(self) -> None:
+        run = self.watched(normal())
+        run(warm(1500, 1700, **self.ONE))
+        run(warm(1700, 2000, **self.ALL))
+        first, *then = [(concern, change) for _, concern, change in self.said(run)]
+        assert first == ("instrument", "raised")
+        assert sorted(then) == [("instrument", "cleared"), ("machine", "raised")]
+
+    def test_a_challenger_says_nothing_and_what_it_would_have_said_is_kept(self) -> None:
+        run = self.watched(normal(champion=False))
+        run(warm(1500, 1800, **self.ALL))
+        assert self.said(run) == []
+        scores = [s for o in run.outcomes for s in o.scores]
+        assert [s.change for s in scores if s.change] == ["raised"]
+        assert not any(s.champion for s in scores)
+        looks = [s for s in scores if s.change is None]
+        assert len({s.at // (600 * SECOND) for s in looks}) == len(looks) >= 3
+
+    def test_what_a_champion_holds_goes_with_it(self) -> None:
+        run = self.watched(normal())
+        run(warm(1500, 1800, **self.ALL))
+        run.processor.reconfigure(with_models(run.registry))
+        run([])
+        assert [change for _, _, change in self.said(run)] == ["raised", "cleared"]
+
+    def test_a_challenger_that_is_promoted_says_what_it_holds_already(self) -> None:
+        run = self.watched(normal(champion=False))
+        run(warm(1500, 1800, **self.ALL))
+        run.processor.reconfigure(with_models(run.registry, normal()))
+        run([])
+        assert [change for _, _, change in self.said(run)] == ["raised"]
+
+    def test_after_a_stop_it_settles_before_it_speaks(self) -> None:
+        run = self.watched(normal())
+        run([(1, key, t, 0.0 if key == "speed" else v) for _, key, t, v, *_ in warm(1500, 1800, **self.ALL)])
+        assert self.said(run) == []
+        outcome = run(warm(1800, 1830, **self.ALL))
+        assert [t.condition for t in outcome.transitions if "normal" in t.condition] == []
 
 
 class TestDrift:
