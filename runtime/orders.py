@@ -1,4 +1,5 @@
-"""Does at the broker what was asked for by API, which has no broker: lets devices in and out, sends dead letters again.
+"""Does at the broker what was asked for by API, which has no broker: lets devices in and out, sends dead letters again,
+says what people did to machines.
 
 The database announces orders and keeps them until they are done, so none is lost to a restart of either side, and each
 may be done twice without harm: an account that is in force already is left alone, a reading that comes twice is stored
@@ -86,10 +87,13 @@ class Orders:
         with psycopg.connect(self._dsn(), autocommit=True, connect_timeout=5, application_name="servitize orders") as c:
             queries.listen_to_devices(c)
             queries.listen_to_replays(c)
+            queries.listen_to_notices(c)
             while not self._stop.is_set():
                 while self._do_device(c, queries) and not self._stop.is_set():
                     pass
                 while self._send_letters(c, queries) and not self._stop.is_set():
+                    pass
+                while self._send_notices(c, queries) and not self._stop.is_set():
                     pass
                 yield
                 for _ in c.notifies(timeout=_BEAT, stop_after=1):
@@ -147,3 +151,13 @@ class Orders:
         if letters:
             log.info("%d dead letters sent again", len(letters))
         return bool(letters)
+
+    def _send_notices(self, connection: psycopg.Connection[Any], queries: Any) -> bool:
+        """A hundred of what people did to machines, said on the machines' own topics; False where there is nothing."""
+        broker = self._broker()
+        if broker is None:
+            return False
+        with connection.transaction():
+            notices = [(topic, bytes(payload)) for topic, payload in queries.take_notices(connection, most=_AT_ONCE)]
+            publish_all(broker, notices)
+        return bool(notices)

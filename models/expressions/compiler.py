@@ -59,6 +59,8 @@ class Builder:
         self.scope = scope
         self.tape: list[Instruction] = []
         self.operators: dict[str, Operator] = {}
+        self.used: set[str] = set()
+        """Keys of the operators asked for since it was last emptied, made or known already."""
         self.rests_on: BoolArray = np.eye(scope.columns, dtype=np.bool_)
         self.stored: dict[int, int] = {}
         """Where on the tape a derived column is written: who reads it comes after."""
@@ -304,6 +306,7 @@ class Builder:
         settings = json.dumps(options, sort_keys=True)
         text = f"{function.name}({';'.join(v.key for v in values)}){settings}{bindings}"
         key = f"{function.name}#{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+        self.used.add(key)
         if key in self._known:
             return self._known[key]
         operator = function.make(k, **options)

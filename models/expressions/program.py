@@ -4,7 +4,7 @@ vetoes."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Program:
     operators: Mapping[str, Operator]
     rests_on: BoolArray
     has_states: bool
+    operators_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Derived point (as written) → keys of the operators in its own formula."""
 
     def allocate(self, n: int) -> None:
         """Fresh memory for ``n`` equipment."""
@@ -79,6 +81,7 @@ class _Assembly:
         self.formulas: dict[str, Formula] = {}
         self.state_formulas: list[Formula] = []
         self.done: set[str] = set()
+        self.operators_of: dict[str, frozenset[str]] = {}
 
     def program(self) -> Program:
         for key, point in self.derived.items():
@@ -90,7 +93,8 @@ class _Assembly:
         self._visit(_STATE, ())
         self._vetoes()
         tape, fused = fuse(self.builder.tape)
-        return Program(tape, fused, self.builder.operators, self.builder.rests_on, bool(self.type.states))
+        builder = self.builder
+        return Program(tape, fused, builder.operators, builder.rests_on, bool(self.type.states), self.operators_of)
 
     def _parse(self, text: str, where: str) -> Formula:
         try:
@@ -136,8 +140,10 @@ class _Assembly:
         gate: Gate | None = None if point.when is None else (point.when, point.settle)
         start, k = source.start, len(source.bindings)
         where = f"{self.where[point.key]}/formula"
+        self.builder.used.clear()
         try:
             node = self.builder.compile(self.formulas[point.key], source.bindings, gate)
+            self.operators_of[point.key] = frozenset(self.builder.used)
             if gate is not None:
                 node = self.builder.gated(node, gate)
         except FormulaError as error:

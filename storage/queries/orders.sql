@@ -22,3 +22,9 @@ UPDATE servitize.device_order SET done_at = clock_timestamp(), problem = :proble
 
 -- name: take_replays(most)
 SELECT r.topic, r.payload FROM servitize.take_replays(:most) r;
+
+-- name: listen_to_notices()!
+LISTEN servitize_notice;
+
+-- name: take_notices(most)
+SELECT n.topic, n.payload FROM servitize.take_notices(:most) n;
