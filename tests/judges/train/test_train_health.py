@@ -67,7 +67,7 @@ def test_doors(case, doors):
 
 TROUBLES = {
     "car5.bogie1 drag": ramp(13.0, 14.0, 0.0, 0.3),
-    **{f"car4.axle2.box_{side} position": step(12.0, 0.0, 5.0) for side in "lr"},
+    **{f"car4.axle2.box_{side} heat": step(12.0, 0.0, 5.0) for side in "lr"},
     "car3 vehicle": step(12.0, 613.0, 748.0),
     **{f"car3.axle{a}.box_{side} position": step(12.0, 0.0, 2.0 * (-1) ** a) for a in range(1, 5) for side in "lr"},
 }
