@@ -37,6 +37,7 @@ from storage.migrate import ensure_roles, migrate
 FORMAT: Final = "servitize-backup"
 VERSION: Final = 1
 _MANIFEST, _DUMP, _ACCESS, _KEYS = "manifest.json", "database.dump", "broker-access.json", "api-keys/"
+_SECRETS = "secrets/"
 _PROGRESS_SECONDS: Final = 5.0
 _LARGEST_PART: Final = 256 * 1024 * 1024
 """Of the small parts; the dump is streamed."""
@@ -122,6 +123,7 @@ def _write(data: DataDirectory, dsn: str, part: Path, steps: Steps, say: Say) ->
                 written = dumps.dump(program, dsn, snapshot, stream, _told(say))
                 step.detail = f"{contents.readings} readings in {size(written)}"
         with steps.step("access") as step:
+            _write_secrets(data, archive)
             step.detail = f"{_write_access(data, archive)} devices, {_write_keys(data, archive)} keys of its own"
         target.flush()
         os.fsync(target.fileno())
@@ -141,6 +143,14 @@ def _write_keys(data: DataDirectory, archive: zipfile.ZipFile) -> int:
     for key in keys:
         archive.writestr(_KEYS + key.name.removeprefix("api-key-"), key.read_text())
     return len(keys)
+
+
+def _write_secrets(data: DataDirectory, archive: zipfile.ZipFile) -> None:
+    """Those without which the database's contents mean nothing; what somebody else gave us stays with them."""
+    for name in bootstrap.KEPT_SECRETS:
+        path = data.root / "secrets" / name
+        if data.given is None and path.exists():
+            archive.writestr(_SECRETS + name, path.read_text())
 
 
 @contextmanager
@@ -177,6 +187,7 @@ def restore_backup(data: DataDirectory, file: Path, *, force: bool, steps: Steps
         program = _tool("pg_restore", data, manifest["server_version"] // 10_000)
         applied, found, lost = _restore_database(postgres, archive, program, steps, say)
         with steps.step("access") as step:
+            _restore_secrets(data, archive)
             step.detail = f"{_restore_access(data, archive)} devices, {_restore_keys(data, archive)} keys of its own"
     return RestoreDone(
         str(data.root),
@@ -235,6 +246,15 @@ def _restore_access(data: DataDirectory, archive: zipfile.ZipFile) -> int:
     own = {name: entry for name, entry in known.items() if name.startswith(RESERVED_PREFIX)}
     data.write_private(path, json.dumps(own | devices, indent=1))
     return len(devices)
+
+
+def _restore_secrets(data: DataDirectory, archive: zipfile.ZipFile) -> None:
+    if data.given is not None:
+        return
+    held = set(archive.namelist())  # a backup of an older version has none
+    for name in bootstrap.KEPT_SECRETS:
+        if _SECRETS + name in held:
+            data.write_private(data.directory("secrets") / name, _small(archive, _SECRETS + name))
 
 
 def _restore_keys(data: DataDirectory, archive: zipfile.ZipFile) -> int:

@@ -29,6 +29,8 @@ DEVICE_MASTER: Final = "device-master"
 """The secret that devices' passwords are derived from, by its name among the secrets of a data directory."""
 MODEL_SIGNING: Final = "model-signing"
 """The secret under which learned models' files are signed."""
+KEPT_SECRETS: Final = (DEVICE_MASTER, MODEL_SIGNING)
+"""Those that the database's contents hang on: they go with a backup."""
 OWNER, WRITER, API = "owner", "servitize_writer", "servitize_api"
 
 

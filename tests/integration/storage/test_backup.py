@@ -21,6 +21,7 @@ from core.outcome import CommitUnit
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch
 from formats.record import BinaryRecordCodec
 from runtime.backup import make_backup, restore_backup
+from runtime.bootstrap import KEPT_SECRETS
 from runtime.local.access import AccessBook, DeviceCredential
 from runtime.local.accounts import service_account
 from runtime.local.paths import DataDirectory
@@ -150,6 +151,7 @@ def test_a_backup_under_load_restores_to_a_consistent_state(
     with one.data, one.database() as postgres:
         populate(postgres)
         one.data.write_private(one.data.directory("secrets") / f"api-key-{TENANT}", "sv_key")
+        kept = {name: one.data.secret(name) for name in KEPT_SECRETS}
         AccessBook(one.data).put([DeviceCredential("press-7", "press-7", "open-sesame-7731", ("a/#",), ())])
         monkeypatch.setattr("runtime.backup._owner_dsn", _given(postgres.dsn()))
         with Traffic(postgres.dsn(WRITER), registry_of(postgres.dsn(WRITER))) as traffic:
@@ -177,6 +179,7 @@ def test_a_backup_under_load_restores_to_a_consistent_state(
         _goes_on(postgres, traffic.run)
     assert AccessBook(two.data).entries()["press-7"].matches("open-sesame-7731")
     assert (two.data.root / "secrets" / f"api-key-{TENANT}").read_text() == "sv_key"
+    assert {name: two.data.secret(name) for name in KEPT_SECRETS} == kept  # devices' passwords can be derived again
 
     with pytest.raises(ConflictError, match="in use"):
         restore_backup(two.data, file, force=False, steps=steps(), say=lambda text: None)
