@@ -38,6 +38,8 @@ _ENOUGH: Final = 0.5
 """Of the sensors must be known."""
 _PRIOR: Final = 0.1
 """Of the learning time: how much the type's baseline weighs against a new machine's own."""
+_FOLLOW: Final = 5.0
+"""Smoothing times: nothing is followed faster, or a fault would be."""
 _REST: Final = 0.6
 """Of the limit: the others agree among themselves when T² without the suspect is below it."""
 
@@ -46,7 +48,9 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
     """The model of a type: :meth:`fit` on healthy histories, then :meth:`start` and :meth:`step` for a fleet.
 
     Times in seconds. ``smooth_s`` of residuals; ``settle_s`` in a scored state before anything is said; ``learn_s`` until a
-    machine's own baseline stands; ``recentre_s`` memory of the baseline; ``on_s``, ``off_s`` delays of the alarm; ``every_s``
+    machine's own baseline stands; ``recentre_s`` memory of the
+    baseline where the machine keeps steady (along axes that wander it is shorter, as a local-level model has it: the root of
+    noise over wander, Harvey 1989); ``on_s``, ``off_s`` delays of the alarm; ``every_s``
     at most one row is taken per so long (0: each), learning and scoring alike. ``t_limit``, ``q_limit`` in standard
     deviations (root of the mean square over what is summed): the least that is alarmed; histories long enough to score
     one part by the other raise them to what healthy machines reach there. ``agree``: alarm only where T² *and* Q are over
@@ -120,6 +124,11 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         self.scale_ = learned.scale
         self.axes_ = learned.spread.axes
         self.wander_ = learned.spread.wander
+        self.back_ = np.linalg.inv(self.axes_)
+        slowest = max(self.recentre_s, _FOLLOW * self.smooth_s)
+        with np.errstate(divide="ignore"):
+            best = np.sqrt(2.0 * self.smooth_s / self.wander_)
+        self.memory_ = np.clip(best, _FOLLOW * self.smooth_s, slowest)
         self.between_ = learned.between
         self.noise_ = learned.noise
         self.step_s_ = learned.step_s
@@ -249,8 +258,8 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         known = np.isfinite(away)
         learned = state.learned[r]
         cold = np.clip(1.0 - learned / self.learn_s, 0.0, 1.0)
-        age = np.minimum(learned, self.recentre_s) + state.frozen[r]
-        variance = 1.0 + self.wander_ * age[:, None] + cold[:, None] * product_of_squares(self.between_, self.axes_)
+        age = np.minimum(learned[:, None], self.memory_) + state.frozen[r][:, None]
+        variance = 1.0 + self.wander_ * age + cold[:, None] * product_of_squares(self.between_, self.axes_)
         away, precision, weighted, square = self._opinions(away, known, variance)
         count = np.maximum(known.sum(1), 1)
         t = np.sqrt(np.maximum(square, 0.0) / count)
@@ -314,8 +323,13 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         """Towards the present level while healthy; in alarm it is left alone, and what it says grows old."""
         healthy = ~stands & (distance <= 1.0)
         learned = state.learned[r] + np.where(healthy, dt, 0.0)
-        gain = dt / np.clip(learned + _PRIOR * self.learn_s, dt, self.recentre_s)
-        state.baseline[r] += np.where(healthy[:, None] & known, gain[:, None] * away, 0.0)
+        young = np.maximum(learned + _PRIOR * self.learn_s, dt)[:, None]
+        moved = product(product(away, self.axes_) * dt[:, None] / np.minimum(young, self.memory_), self.back_)
+        complete = known.all(1, keepdims=True)
+        if not complete.all():  # what the others say of an unknown sensor is no reason to move its baseline
+            each = away * dt[:, None] / np.minimum(young, self.memory_.max())
+            moved = np.where(complete, moved, np.where(known, each, 0.0))
+        state.baseline[r] += np.where(healthy[:, None], moved, 0.0)
         state.learned[r] = learned
         state.frozen[r] = np.where(stands, state.frozen[r] + dt, np.maximum(state.frozen[r] - dt, 0.0))
 

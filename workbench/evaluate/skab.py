@@ -46,8 +46,8 @@ Progress = Callable[[str], None]
 def model_for_skab(step_s: float) -> NormalBehaviour:
     """What is judged; times in rows, so that a slower recording is judged alike. Chosen on ``valve1``, then frozen."""
     return NormalBehaviour(
-        smooth_s=20 * step_s, settle_s=40 * step_s, learn_s=200 * step_s, recentre_s=300 * step_s,
-        t_limit=3.0, q_limit=2.5, agree=True,
+        smooth_s=20 * step_s, settle_s=40 * step_s, learn_s=200 * step_s, recentre_s=200 * step_s,
+        t_limit=3.0, q_limit=3.0, agree=True, ridge=0.1,
     )  # fmt: skip
 
 
