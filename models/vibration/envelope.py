@@ -122,8 +122,9 @@ def demodulate(
         mean = float(squared.mean())
         relative = squared / mean - 1 if mean > 0 else np.zeros_like(squared)
         kurtosis.append(float(np.mean(relative**2)) - 1)
+        slow, pace = _lowered(relative, slower, 1.1 * top)
         for i, step in enumerate(wanted):
-            power, worth[i], got = _averaged(relative, slower, step)
+            power, worth[i], got = _averaged(slow, pace, step)
             powers[i].append(_onto(power, got, step, int(top / step) + 1))
     found = []
     for i, step in enumerate(wanted):
@@ -136,10 +137,20 @@ def demodulate(
     return tuple(found)
 
 
+def _lowered(signal: FloatArray, rate: float, top: float) -> tuple[FloatArray, float]:
+    """(the signal up to ``top`` Hz only, its lower sampling rate): the rest of the envelope is of no interest."""
+    n = len(signal)
+    keep = int(top * n / rate) + 1
+    if 2 * keep > 0.8 * n:
+        return signal, rate
+    size = fft.next_fast_len(2 * keep, real=True)
+    return np.asarray(fft.irfft(fft.rfft(signal)[:keep], size)) * (size / n), rate * size / n
+
+
 def _averaged(signal: FloatArray, rate: float, resolution: float) -> tuple[FloatArray, float, float]:
     """(mean squared half amplitude of Hann-windowed segments, how many independent ones they are worth, Hz per bin)."""
     n = len(signal)
-    length = min(n, max(32, round(rate / resolution)))
+    length = min(n, fft.next_fast_len(max(32, round(rate / resolution)), real=True))
     count = max(1, 2 * n // length - 1)
     starts = np.linspace(0, n - length, count).astype(int)
     w = window("hann", length)
@@ -153,11 +164,11 @@ def _averaged(signal: FloatArray, rate: float, resolution: float) -> tuple[Float
 
 
 def _onto(power: FloatArray, step: float, wanted: float, bins: int) -> FloatArray:
-    """Onto bins that all bands share: lengths are whole numbers of samples, so steps differ by less than a per mille."""
+    """Onto bins that all bands share: lengths that transform fast give steps a little finer than asked."""
     if len(power) < 2:
         return np.zeros(bins)
     index = np.minimum(np.rint(np.arange(bins) * wanted / step).astype(int), len(power) - 1)
-    return power[index]
+    return np.asarray(power[index])
 
 
 def _median_to_mean(shape: float) -> float:
