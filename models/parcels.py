@@ -26,30 +26,17 @@ WAVEFORM_STALE: Final = "26 h"
 CYCLE_STALE: Final = "30 d"
 """A machine that is not used has no cycles, and that is no fault of an instrument."""
 
-_OF_CHANNEL: Final = frozenset(("rms", "peak", "peak_to_peak", "mean"))
-_WITHOUT_UNIT: Final = frozenset(("crest", "kurtosis", "skewness", "envelope_kurtosis", "channel_health"))
-_LEVELS: Final = frozenset(("bpfo", "bpfi", "bsf", "ftf"))
-_ENDINGS: Final = (("_phase", "deg"), ("_ratio", "1"), ("_frequency", "Hz"), ("envelope_low", "Hz"), ("envelope_high", "Hz"))
-_BEGINNINGS: Final = (("velocity", "mm/s"), ("acceleration", "m/s2"), ("displacement", "um"))
 
+def feature(name: str, channel_unit: str) -> tuple[str, str]:
+    """(unit, what it is) of a feature of a channel; a name of the user's own is in the channel's unit.
 
-def feature_unit(feature: str, channel_unit: str) -> str:
-    """The unit a feature comes in, by its name and its channel's unit.
-
-    >>> feature_unit("velocity_rms", "m/s2"), feature_unit("peak", "um"), feature_unit("x1_phase", "um")
+    >>> feature("velocity_rms", "m/s2")[0], feature("peak", "um")[0], feature("x1_phase", "um")[0]
     ('mm/s', 'um', 'deg')
     """
-    if feature in _WITHOUT_UNIT:
-        return "1"
-    if feature in _LEVELS:
-        return "dB"
-    for ending, unit in _ENDINGS:
-        if feature.endswith(ending):
-            return unit
-    for beginning, unit in _BEGINNINGS:
-        if feature.startswith(beginning):
-            return unit
-    return channel_unit
+    from models.vibration.features import FEATURES  # brings the signal library along: who has no waveforms needs none
+
+    unit, words = FEATURES.get(name, ("", name.replace("_", " ")))
+    return unit or channel_unit, words
 
 
 def expand(document: Document) -> Document:
@@ -73,11 +60,12 @@ def _points(sections: tuple[Any, Any], components: Mapping[str, Document]) -> It
         where = f"waveforms/{i}"
         _component(entry, components, where)
         features = entry.get("features", ())
-        named = features if isinstance(features, dict) else {f: feature_unit(f, entry["unit"]) for f in features}
         label = entry.get("description") or entry["channel"]
-        for feature, unit in named.items():
-            words = f"{label}: {feature.replace('_', ' ')}"
-            yield _point(entry, components, feature, unit, words, WAVEFORM_STALE)
+        for name in features:
+            unit, words = feature(name, entry["unit"])
+            if isinstance(features, dict):
+                unit = features[name]
+            yield _point(entry, components, name, unit, f"{label}: {words}", WAVEFORM_STALE)
     for i, entry in enumerate(cycles):
         where = f"cycles/{i}"
         _component(entry, components, where)

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.equipment import WaveformDef, WaveformInstance
 from core.parcels import Waveform
+from models.vibration.bearings import Bearing, bearing, from_multiples, of_geometry
+from models.vibration.features import features as compute
+from models.vibration.gears import Gear
+from models.vibration.orders import angle_from_pulses
+
+
+class TachoTimes(Protocol):
+    """What has pulse times (s after the first sample) beside its samples [channel, n]."""
+
+    @property
+    def tacho(self) -> NDArray[np.float64]: ...
+
+    @property
+    def samples(self) -> NDArray[np.float32]: ...
+
+    @property
+    def rate(self) -> float: ...
 
 
 def is_open(definition: WaveformDef, waveform: Waveform) -> bool:
@@ -20,23 +39,47 @@ def is_open(definition: WaveformDef, waveform: Waveform) -> bool:
 
 
 def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapping[str, float]:
-    """The features of the channel at ``place`` that the type asks for, by name; of the signal less its mean.
-
-    ``mean``, ``rms``, ``peak``, ``peak_to_peak`` in the channel's unit, ``crest`` (peak over RMS), ``kurtosis`` (3 for
-    noise); NaN where the signal stands still.
-    """
-    x = waveform.samples[place].astype(np.float64)
-    mean = float(x.mean())
-    x -= mean
-    square = x * x
-    power = float(square.mean())
-    peak = float(np.abs(x).max())
-    found = {
-        "mean": mean,
-        "rms": math.sqrt(power),
-        "peak": peak,
-        "peak_to_peak": float(x.max() - x.min()),
-        "crest": peak / math.sqrt(power) if power > 0 else math.nan,
-        "kurtosis": float((square * square).mean()) / power**2 if power > 0 else math.nan,
-    }
+    """The features (:data:`models.vibration.features.FEATURES`) of the channel at ``place`` that the type asks for."""
+    definition = instance.definition
+    found = compute(
+        waveform.samples[place],
+        waveform.rate,
+        unit=definition.unit,
+        speed=waveform.speed * definition.ratio,
+        tacho=tacho_signal(waveform) if definition.ratio == 1.0 else None,
+        bearing=bearing_of(definition.machine),
+        gear=gear_of(definition.machine),
+    )
     return {name: value for name, value in found.items() if name in instance.points}
+
+
+def tacho_signal(waveform: Waveform | TachoTimes) -> NDArray[np.float64] | None:
+    """[n] a sine that rises through zero whenever the shaft's mark passes; None without a tacho."""
+    if len(waveform.tacho) < 2:
+        return None
+    angle = angle_from_pulses(waveform.tacho, waveform.samples.shape[1], waveform.rate)
+    return np.where(np.isfinite(angle), np.sin(2.0 * np.pi * np.nan_to_num(angle)), 0.0)
+
+
+def bearing_of(machine: Mapping[str, Any]) -> Bearing | None:
+    """The rolling bearing at a place: ``bearing: "6322"``, its geometry, or its lines in orders."""
+    told = machine.get("bearing")
+    if told is None:
+        return None
+    if isinstance(told, str):
+        return bearing(told)
+    if "multiples" in told:
+        return from_multiples(str(told.get("name", "bearing")), told["multiples"])
+    return of_geometry(
+        str(told.get("name", "bearing")),
+        int(told["elements"]),
+        float(told["element_diameter"]),
+        float(told["pitch_diameter"]),
+        float(told.get("contact_angle", 0.0)),
+    )
+
+
+def gear_of(machine: Mapping[str, Any]) -> Gear | None:
+    """The gear on the shaft at a place: ``gear: {teeth, mate}``."""
+    told = machine.get("gear")
+    return None if told is None else Gear(int(told["teeth"]), int(told["mate"]))

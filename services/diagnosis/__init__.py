@@ -1,0 +1,1 @@
+"""Remote diagnosis: waveforms, what can be seen in them, and cases."""
