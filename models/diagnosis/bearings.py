@@ -72,7 +72,9 @@ def examine(impacts: Impacts, bearings: Mapping[str, Bearing], channel: str) -> 
         ranked = sorted(looked, key=lambda key: -looked[key].quality)
         component, line = ranked[0]
         best = looked[component, line]
-        rival = _rival(looked, component, line, best)
+        line, best, unclear = _told_apart(impacts, bearings[component], component, line, looked)
+        ranked.sort(key=lambda key: key != (component, line))  # stable: the one chosen first, the rest by quality
+        rival = unclear or _rival(looked, component, line, best)
         if best.quality <= 0 or rival:
             found += [
                 _candidate(impacts, bearings[c], c, part, channel, looked[c, part], decided=False, doubt=rival)
@@ -90,6 +92,11 @@ def examine(impacts: Impacts, bearings: Mapping[str, Bearing], channel: str) -> 
         ]
         # a damaged ring or element is loaded as the cage turns: the cage's rate is its modulation, no second fault
         taken.append((component, "FTF"))
+        taken += [
+            (component, other)
+            for (c, other), family in looked.items()
+            if c == component and abs(best.frequency / family.expected - 1) < 1.05 * bearings[c].search
+        ]
         ftf = bearings[component].multiples.get("FTF")
         impacts.explain(best.frequency, sidebands=(ftf * impacts.shaft,) if ftf else ())
     return found
@@ -101,6 +108,42 @@ def _family(impacts: Impacts, bearing: Bearing, line: str) -> Family:
     return impacts.family(bearing.multiples[line], bearing.search, side_orders=sides)
 
 
+CAGE_SWING: Final = (0.12, 0.2)
+"""Sidebands at the cage's rate over their line: below, a ring; above, an element, which the cage carries through
+the load."""
+
+
+def _told_apart(
+    impacts: Impacts, bearing: Bearing, component: str, line: str, looked: Mapping[tuple[str, str], Family]
+) -> tuple[str, Family, str]:
+    """Where a ring's line and 2×BSF are so near that one line is both: an element's line swings with the cage.
+
+    (line, family, what is unclear.)
+    """
+    best = looked[component, line]
+    ftf = bearing.multiples.get("FTF")
+    if line == "FTF" or best.quality <= VISIBLE:
+        return line, best, ""
+    near = [
+        other
+        for other in (("BPFO", "BPFI") if line == "BSF2" else ("BSF2",))
+        if (component, other) in looked
+        and abs(best.frequency / looked[component, other].expected - 1) <= 1.05 * bearing.search
+    ]
+    if not near:
+        return line, best, ""
+    swing = impacts.sideband(best, ftf * impacts.shaft) if ftf else 0.15
+    if CAGE_SWING[0] < swing < CAGE_SWING[1]:
+        return line, best, "a ring's line and 2×BSF of this bearing are too near to each other to be told apart here"
+    ring = near[0] if line == "BSF2" else line
+    chosen = "BSF2" if swing >= CAGE_SWING[1] else ring
+    if chosen == line:
+        return line, best, ""
+    # the same lines, seen with the other's eyes
+    family = impacts.family(bearing.multiples[chosen], bearing.search, side_orders=(ftf,) if ftf else (), row=best.row)
+    return chosen, family, ""
+
+
 def _rival(looked: Mapping[tuple[str, str], Family], component: str, line: str, best: Family) -> str:
     """What else it might be; empty where the best is sure, or alone."""
     if best.quality >= SURE:
@@ -108,6 +151,8 @@ def _rival(looked: Mapping[tuple[str, str], Family], component: str, line: str, 
     for (c, other), family in looked.items():
         if c != component or other == line or "FTF" in (other, line):
             continue  # a damaged element modulates at the cage's rate: no rival
+        if abs(family.frequency / best.frequency - 1) < 0.004:
+            continue  # the same lines: told apart before
         if family.quality > RIVAL:
             return f"lines of the {PARTS[line]} and of the {PARTS[other]} are there side by side, both weak"
     return ""
@@ -136,6 +181,7 @@ def _candidate(
             level=family.depth if h == 1 else float("nan"),
             unit="modulation of the band's power" if h == 1 else "",
             over_db=over,
+            band=(family.band.low, family.band.high),
         )
         for h, hz, over in family.lines
     ]

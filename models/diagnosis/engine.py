@@ -1,9 +1,9 @@
 """A recording in, ranked failure modes out, with what they stand on; or the reason why nothing is claimed.
 
-In this order: are the sensors sound? Is the speed known and steady? Which modes have evidence? Does anything stand out that
-no mode explains? A mode is *decided* where the weakest of its conditions is met (:mod:`models.diagnosis.rules`,
-:mod:`models.diagnosis.impacts`); what falls a little short is listed with what is missing. Nothing is learned from data
-sets; the confidence is a function of the quality alone.
+In this order: are the sensors sound? Is the speed known and steady? Which modes have evidence? Does anything stand
+out that no mode explains? A mode is *decided* where the weakest of its conditions is met
+(:mod:`models.diagnosis.rules`, :mod:`models.diagnosis.impacts`); what falls a little short is listed with what is
+missing. Nothing is learned from data sets; the confidence is a function of the quality alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from models.diagnosis.record import Channel, Machine, Record
 from models.diagnosis.rules import Judgement, Scene
 from models.vibration import channels as channel_health
 from models.vibration.channels import ChannelFinding
+from models.vibration.integration import highpass_for
 from models.vibration.orders import angle_from_pulses, pulse_times, speed_of
 from models.vibration.transients import is_transient
 from models.vibration.zones import boundaries, shaft_boundaries
@@ -169,6 +170,7 @@ def _tooth(impacts: Impacts, scene: Scene, channel: Channel) -> Judgement | None
             hz,
             float(h),
             over_db=over,
+            band=(band.low, band.high),
         )
         for h, hz, over in lines
     )
@@ -224,14 +226,16 @@ def _strange_lines(scene: Scene, found: list[Judgement]) -> list[Evidence]:
     decided = {said.mode for said in found if said.quality > 0}
     explained = rules.explained_frequencies(scene, decided)
     strange: dict[str, Evidence] = {}
-    top = 30 * scene.shaft if scene.machine.support == "rolling" else 5 * scene.shaft
+    rolling = scene.machine.support == "rolling"
+    top = 30 * scene.shaft if rolling else 5 * scene.shaft
+    lowest = highpass_for(60 * scene.shaft) if rolling else 0.08 * scene.shaft
     for lines in scene.fine:
-        for seen in lines.outstanding(0.08 * scene.shaft, min(top, 1000.0), 0.25 * scene.boundary, 12.0):
+        for seen in lines.outstanding(lowest, min(top, 1000.0), 0.25 * scene.boundary, 12.0):
             if not explained(seen.frequency):
                 what = f"line at {seen.frequency / scene.shaft:.3f}× that belongs to nothing known"
                 strange.setdefault(lines.channel.name, scene.evidence(lines, what, float("nan"), seen))
                 break
-        whole = lines.rms(10.0 if scene.machine.support == "rolling" else 0.1 * scene.shaft, 1000.0)
+        whole = lines.rms(lowest, 1000.0)
         known = np.sqrt(sum(scene.order(lines, k).level ** 2 for k in (0.5, *range(1, 13))))
         if np.isfinite(scene.machine.line_frequency):
             known = np.hypot(known, lines.at(2 * scene.machine.line_frequency).level)
@@ -296,7 +300,7 @@ def _severity(scene: Scene) -> dict[str, dict[str, Any]]:
     for lines in scene.fine:
         if lines.unit != "mm/s":
             continue
-        value = lines.rms(2.0 if 60 * scene.shaft <= 600 else 10.0, 1000.0)
+        value = lines.rms(highpass_for(60 * scene.shaft), 1000.0)
         ab, bc, cd = boundaries("velocity", scene.machine.group, scene.machine.foundation)
         zone = "ABCD"[int(value >= ab) + int(value >= bc) + int(value >= cd)]
         out[lines.channel.name] = {"velocity_rms": value, "unit": "mm/s", "zone": zone, "standard": "ISO 20816-3"}

@@ -13,7 +13,7 @@ from models.vibration.channels import ChannelFinding
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One thing seen. Frequencies in Hz (NaN where it is no line), ``level`` and ``background`` in ``unit``,
-    ``over_db`` how far the one is over the other."""
+    ``over_db`` how far the one is over the other; ``band`` Hz of an envelope."""
 
     kind: str
     channel: str
@@ -25,6 +25,7 @@ class Evidence:
     unit: str = ""
     background: float = float("nan")
     over_db: float = float("nan")
+    band: tuple[float, float] | None = None
 
     def sentence(self) -> str:
         """For a person."""

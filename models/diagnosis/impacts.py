@@ -3,8 +3,9 @@
 A defect shows as a line at its rate and at multiples of it. That a line stands out of noise proves little on a real
 machine, whose envelopes are full of lines. So a family must be
 - **strong**: the logarithms of its first three lines over their background add up to :data:`STRONG`;
-- **deep**: its first line modulates the band's power by :data:`DEEP` or more (how much of the band's power is the fault's);
-- **outstanding**: in the same band no other family between the machine's lowest and highest rate is as strong, of all
+- **deep**: its first line modulates the band's power by :data:`DEEP` or more (how much of the band's power is the
+fault's); - **outstanding**: in the same band no other family between the machine's lowest and highest rate is as
+strong, of all
   those that are not related to it (multiples, fractions); siblings (one or more shaft rates away, as modulation makes
   them) must not be stronger than it.
 What repeats with the shaft is left out beforehand. The weakest of the four conditions is the family's quality. The
@@ -58,6 +59,7 @@ class Family:
     band: Band
     kurtosis: float
     lines: tuple[tuple[int, float, float], ...]
+    row: int = 0
 
 
 class Impacts:
@@ -145,8 +147,11 @@ class Impacts:
 
     # --- families -----------------------------------------------------------------------------------------------------
 
-    def family(self, order: float, search: float, *, side_orders: tuple[float, ...] = ()) -> Family:
-        """The family expected at ``order`` of the shaft, within the share ``search``; its band is that of best quality."""
+    def family(
+        self, order: float, search: float, *, side_orders: tuple[float, ...] = (), row: int | None = None
+    ) -> Family:
+        """The family expected at ``order`` of the shaft within the share ``search``, in the band of best quality or in
+        that of ``row``."""
         grid = self._grid
         inside = np.abs(grid / order - 1) <= search
         if not inside.any():
@@ -171,7 +176,7 @@ class Impacts:
             [(strength - STRONG) / 6, (depth - DEEP) / 0.3, (margin - OUTSTANDING) / 3, (sibling_margin + 0.5) / 2]
         )
         quality = conditions.min(axis=0)
-        b = int(np.argmax(quality))
+        b = int(np.argmax(quality)) if row is None else row
         names = ("strength", "depth", "strangers", "siblings")
         frequency = float(grid[where[b]] * self.shaft)
         return Family(
@@ -187,6 +192,7 @@ class Impacts:
             self.bands[b],
             self._kurtosis(b),
             self._lines(b, frequency),
+            b,
         )
 
     def strongest(self, known: tuple[float, ...], search: float) -> Family | None:
@@ -257,6 +263,22 @@ class Impacts:
             out[row : row + rows] = np.maximum.reduce([found.depth[here, index + k] for k in (-1, 0, 1)])
             row += rows
         return out
+
+    def sideband(self, family: Family, spacing: float) -> float:
+        """Depth of the weaker of a family's first sidebands at ``spacing`` Hz over that of its first line."""
+        per = len(self.envelopes[0].bands)
+        found, row = self.envelopes[family.row // per], family.row % per
+
+        def depth(hertz: float) -> float:
+            k = round(hertz / found.step)
+            if not 2 <= k < found.depth.shape[1] - 1:
+                return 0.0
+            return float(found.depth[row, k - 1 : k + 2].max())
+
+        centre = depth(family.frequency)
+        if centre <= 0:
+            return 0.0
+        return min(depth(family.frequency - spacing), depth(family.frequency + spacing)) / centre
 
     def _kurtosis(self, row: int) -> float:
         return float(self.envelopes[0].kurtosis[row % len(self.envelopes[0].bands)])

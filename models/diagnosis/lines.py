@@ -65,7 +65,7 @@ class Lines:
         self.background = local_background(self.power, max(40, int(length / 400)))
 
     def at(self, frequency: float, *, reach: float | None = None) -> Seen:
-        """The strongest line within ``reach`` Hz (default two bins and 0.03 %), its neighbours summed into its level."""
+        """The strongest line within ``reach`` Hz (default two bins and 0.03 %); its level sums its neighbours."""
         wide = 2 * self.step + 3e-4 * frequency if reach is None else reach
         low = max(2, int(np.ceil((frequency - wide) / self.step)))
         high = min(len(self.power) - 2, int((frequency + wide) / self.step))
@@ -107,9 +107,11 @@ def _fast_below(n: int) -> int:
 
 
 def refined_shaft(tables: list[Lines], shaft: float, tolerance: float) -> float:
-    """The shaft's rate in Hz, within a share of what was stated: by its 1× line, if the multiples agree; else as stated.
+    """The shaft's rate in Hz, within a share of what was stated: by its 1× line, if the multiples agree; else as
+    stated.
 
-    A line near 1× may be another machine's, and a comb of multiples can lock on one by chance: what both say is believed.
+    A line near 1× may be another machine's, and a comb of multiples can lock on one by chance: what both say is
+    believed.
     """
     best, found = 0.0, float("nan")
     for lines in tables:

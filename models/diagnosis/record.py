@@ -38,8 +38,8 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """Channels sampled together at ``rate`` Hz; ``speed`` r/min or NaN; ``tacho`` [n] pulses; ``ts`` µs UTC of the first
-    sample.
+    """Channels sampled together at ``rate`` Hz; ``speed`` r/min or NaN; ``tacho`` [n] pulses; ``ts`` µs UTC of the
+    first sample.
 
     Raises where there is nothing to look at: no channel, lengths that differ, less than a quarter of a second.
     """

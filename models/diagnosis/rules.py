@@ -260,7 +260,7 @@ def _acceleration(lines: Lines, seen: Seen) -> float:
     return seen.level * 1e-3 * 2 * np.pi * seen.frequency
 
 
-# --- shafts on oil films -----------------------------------------------------------------------------------------------
+# --- shafts on oil films --------------------------------------------------------------------------------------------
 
 
 def _below(scene: Scene, low: float, high: float) -> tuple[Lines, Seen] | None:

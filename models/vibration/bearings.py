@@ -1,7 +1,8 @@
 """Rolling bearings: how often an element passes what, in orders of the shaft.
 
-``FTF = ½(1 - d/D·cosφ)``, ``BPFO = n·FTF``, ``BPFI = n - BPFO``, ``2·BSF = D/d·(1 - (d/D·cosφ)²)``: the outer ring stands
-still, nothing slips. Slip and contact angle move lines by 1-2 %, so they are searched in a band (Randall and Antoni 2011).
+``FTF = ½(1 - d/D·cosφ)``, ``BPFO = n·FTF``, ``BPFI = n - BPFO``, ``2·BSF = D/d·(1 - (d/D·cosφ)²)``: the outer ring
+stands still, nothing slips. Slip and contact angle move lines by 1-2 %, so they are searched in a band (Randall and
+Antoni 2011).
 """
 
 from __future__ import annotations

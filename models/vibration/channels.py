@@ -1,8 +1,8 @@
 """Is the sensor telling the truth? Asked before anything is said about a machine.
 
-Each finding names the channel and what was seen. The signs are the usual ones of vibration channels (API 670, ISO 10817):
-a bias or gap voltage outside the range in which the sensor works, samples that stand at the rail, a spectrum that falls
-like 1/f from its lowest bins because the amplifier was overloaded ("ski slope"), no signal, interruptions.
+Each finding names the channel and what was seen. The signs are the usual ones of vibration channels (API 670, ISO
+10817): a bias or gap voltage outside the range in which the sensor works, samples that stand at the rail, a spectrum
+that falls like 1/f from its lowest bins because the amplifier was overloaded ("ski slope"), no signal, interruptions.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def swapped(
         return ChannelFinding(
             f"{names[0]}, {names[1]}",
             "swapped",
-            f"1× runs backwards ({reverse:.3g} against {forward:.3g}): channels exchanged, or the rotation is stated wrongly",
+            f"1× runs backwards ({reverse:.3g} against {forward:.3g}): channels exchanged, or rotation stated wrongly",
             0.85,
         )
     return None

@@ -1,11 +1,11 @@
 """Envelope spectra of many bands at once, whitened: what stands out of noise does so by a known probability.
 
 A defect in a rolling bearing strikes the structure again and again; what is heard are short ringings at the structure's
-resonances, whose *envelope* repeats with the defect's rate. Which band carries it is not known beforehand, so all bands of
-a 1/k-octave-free tree (halves, thirds, quarters, … of the range, and the same shifted by half a band) are demodulated:
-the tree of the fast kurtogram (Antoni 2007), computed from one Fourier transform of the record. The squared envelope's
-spectrum (Antoni 2007b; Borghesani 2014) is averaged over segments and divided by the median of its surroundings, so that
-under noise each bin follows a gamma distribution, whatever the band's level and colour.
+resonances, whose *envelope* repeats with the defect's rate. Which band carries it is not known beforehand, so all
+bands of a 1/k-octave-free tree (halves, thirds, quarters, … of the range, and the same shifted by half a band) are
+demodulated: the tree of the fast kurtogram (Antoni 2007), computed from one Fourier transform of the record. The
+squared envelope's spectrum (Antoni 2007b; Borghesani 2014) is averaged over segments and divided by the median of its
+surroundings, so that under noise each bin follows a gamma distribution, whatever the band's level and colour.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Envelopes:
 
     ``ratio`` [bands, bins]: power over its background; ``depth`` [bands, bins]: amplitude of a line of the squared
     envelope over the envelope's mean, background taken off: 0 for noise, near 2 for rare strikes in silence;
-    ``kurtosis`` [bands]: spectral kurtosis, 0 for noise; ``step`` Hz between bins; ``shape``: half the degrees of freedom
-    of one bin.
+    ``kurtosis`` [bands]: spectral kurtosis, 0 for noise; ``step`` Hz between bins; ``shape``: half the degrees of
+    freedom of one bin.
     """
 
     bands: tuple[Band, ...]
@@ -192,7 +192,7 @@ def _log_tail(shape: FloatArray, ratio: FloatArray) -> FloatArray:
 def kurtogram(
     samples: NDArray[np.floating], rate: float, *, narrowest: float = 200.0
 ) -> tuple[tuple[Band, ...], FloatArray]:
-    """(bands of the tree, spectral kurtosis of each): 0 for noise, -1 for a steady tone, high where something strikes."""
+    """(bands of the tree, spectral kurtosis of each): 0 for noise, -1 for a tone, high where something strikes."""
     x = np.asarray(samples, dtype=np.float64)
     bands = tree(rate, narrowest=narrowest)
     transform = fft.rfft(x - x.mean())

@@ -56,12 +56,12 @@ def highpass_for(speed: float) -> float:
 
 def response(frequency: FloatArray, highpass: float, lowpass: float | None = None) -> FloatArray:
     """Amplitude of the band's filter at frequencies in Hz."""
-    f = np.asarray(frequency, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        gain = 1 / np.sqrt(1 + (highpass / f) ** 8)
-        if lowpass is not None:
-            gain = gain / np.sqrt(1 + (f / lowpass) ** 8)
-    return np.where(f > 0, gain, 0.0)
+    f2 = np.square(np.asarray(frequency, dtype=np.float64))
+    f8 = np.square(np.square(f2))
+    gain = np.sqrt(f8 / (f8 + highpass**8))
+    if lowpass is not None:
+        gain = gain / np.sqrt(1 + f8 / lowpass**8)
+    return np.asarray(gain)
 
 
 def integrate(
@@ -74,9 +74,17 @@ def integrate(
 ) -> FloatArray:
     """``samples`` [..., n] integrated ``times`` (1, 2; -1, -2 differentiates), high-passed at Hz; SI in, SI out.
 
-    The ends are continued by their mirror image and faded, so that a record of any length integrates without
-    ringing; within three periods of the high-pass of an end, amplitudes are less exact.
+    The ends are continued by their mirror image and faded, so that a record of any length integrates without ringing;
+    within three periods of the high-pass of an end, amplitudes are less exact.
     """
+    return integrals(samples, rate, ((times, lowpass),), highpass=highpass)[0]
+
+
+def integrals(
+    samples: NDArray[np.floating], rate: float, wanted: tuple[tuple[int, float | None], ...], *, highpass: float = 10.0
+) -> list[FloatArray]:
+    """Several integrals (times, low-pass in Hz or None) of one signal for one forward transform; see
+    :func:`integrate`."""
     x = np.asarray(samples, dtype=np.float64)
     n = x.shape[-1]
     if not 0 < highpass < rate / 2:
@@ -84,14 +92,24 @@ def integrate(
     x = x - x.mean(axis=-1, keepdims=True)
     pad = min(n - 1, int(np.ceil(3 * rate / highpass)))
     fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(pad) + 0.5) / pad)
-    head = (2 * x[..., :1] - x[..., pad:0:-1]) * fade
-    tail = (2 * x[..., -1:] - x[..., -2 : -pad - 2 : -1]) * fade[::-1]
+    # mirrored, not turned over: a turned-over end would add an offset, which integration blows up
+    head = x[..., pad:0:-1] * fade
+    tail = x[..., -2 : -pad - 2 : -1] * fade[::-1]
     full = np.concatenate([head, x, tail], axis=-1)
     size = fft.next_fast_len(full.shape[-1], real=True)
-    f = fft.rfftfreq(size, 1 / rate)
-    gain = response(f, highpass, lowpass).astype(complex)
-    gain[1:] *= (2j * np.pi * f[1:]) ** (-times)
-    return np.asarray(fft.irfft(fft.rfft(full, size, axis=-1) * gain, size, axis=-1)[..., pad : pad + n])
+    f = np.arange(size // 2 + 1) * (rate / size)
+    transform = fft.rfft(full, size, axis=-1)
+    found = []
+    for times, lowpass in wanted:
+        gain = response(f, highpass, lowpass).astype(complex)
+        gain[1:] *= _turn(times) * (2 * np.pi * f[1:]) ** float(-times)
+        found.append(np.asarray(fft.irfft(transform * gain, size, axis=-1)[..., pad : pad + n]))
+    return found
+
+
+def _turn(times: int) -> complex:
+    """1/j to a power: -j, -1, j, 1, …"""
+    return complex((1, -1j, -1, 1j)[times % 4])
 
 
 def convert(found: Spectrum, unit: str, wanted: str, *, highpass: float = 0.0) -> Spectrum:

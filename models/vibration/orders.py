@@ -143,7 +143,7 @@ def fitted(angle: FloatArray, samples: FloatArray, order: float) -> complex:
 def synchronous_average(
     samples: NDArray[np.floating], angle: FloatArray, *, per_turn: int = 1024
 ) -> tuple[FloatArray, int]:
-    """(one turn [per_turn], number of turns averaged): what repeats with the shaft remains, all else falls by √turns."""
+    """(one turn [per_turn], number of turns averaged): what repeats with the shaft remains, all else falls off."""
     turned, _ = by_angle(samples, angle, per_turn)
     turns = turned.reshape(-1, per_turn)
     return turns.mean(axis=0), len(turns)

@@ -18,7 +18,7 @@ PROBE_SCALE = 7.87
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orbit:
-    """``x``, ``y`` [n] horizontal and vertical in the probes' unit; ``marks``: samples at which the key phasor passed."""
+    """``x``, ``y`` [n] horizontal, vertical in the probes' unit; ``marks``: samples at which the key phasor passed."""
 
     x: FloatArray
     y: FloatArray

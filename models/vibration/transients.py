@@ -1,7 +1,7 @@
 """Run-ups and coast-downs: vectors over speed, slow roll, critical speed and amplification factor.
 
-Bode and polar plots are the same data: complex vectors over speed. Amplification factor: API 684 (half-power method) and
-the fit of a single-mass rotor, ``d = c + a·r²/(1 - r² + 2jζr)``, ``r = N/Nc``, which also holds for a well-damped
+Bode and polar plots are the same data: complex vectors over speed. Amplification factor: API 684 (half-power method)
+and the fit of a single-mass rotor, ``d = c + a·r²/(1 - r² + 2jζr)``, ``r = N/Nc``, which also holds for a well-damped
 critical, where the half-power points are no longer symmetrical.
 """
 

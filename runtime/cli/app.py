@@ -13,6 +13,7 @@ from runtime.cli import (
     deadletter,
     demo,
     device,
+    diagnosis,
     instance,
     keys,
     models,
@@ -56,6 +57,8 @@ app.add_typer(boards.app, name="boards")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
 replay.evaluate.command("cmapss")(prognosis.evaluate_cmapss)
+replay.evaluate.command("bearings")(diagnosis.evaluate_bearings)
+app.command()(diagnosis.diagnose)
 app.command()(models.train)
 app.command()(models.models)
 app.command()(models.promote)

@@ -1,0 +1,225 @@
+"""Numbers of one waveform, to be kept as points: what is trended, compared with peers and judged by limits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from core.errors import InvalidInputError
+from models.vibration.bearings import Bearing
+from models.vibration.envelope import Band, demodulate, envelope, tree
+from models.vibration.gears import Gear
+from models.vibration.integration import TRADE, highpass_for, integrals, integrate, quantity
+from models.vibration.orders import angle_from_pulses, pulse_times, vector
+from models.vibration.spectra import window
+
+FloatArray = NDArray[np.float64]
+
+EDGES: Final = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.49)
+"""Bands as shares of the sampling rate: ``band_1`` to ``band_6``."""
+
+FEATURES: Final[dict[str, tuple[str, str]]] = {
+    "mean": ("", "mean (gap or bias, in the signal's unit)"),
+    "rms": ("", "RMS without the mean"),
+    "peak": ("", "largest distance from the mean"),
+    "peak_to_peak": ("", "highest minus lowest"),
+    "crest": ("1", "peak over RMS"),
+    "kurtosis": ("1", "kurtosis, 3 for noise"),
+    "velocity_rms": ("mm/s", "velocity RMS, 10-1000 Hz (from 2 Hz at and below 600 r/min)"),
+    "velocity_peak": ("mm/s", "velocity, peak of the waveform"),
+    "acceleration_rms": ("m/s2", "acceleration RMS up to half the sampling rate"),
+    "acceleration_peak": ("m/s2", "acceleration, peak of the waveform"),
+    "displacement_pp": ("um", "displacement peak to peak"),
+    **{f"band_{i}": ("", f"RMS between {a:g} and {b:g} of the sampling rate") for i, (a, b) in
+       enumerate(pairwise(EDGES), 1)},
+    "x1_amplitude": ("", "1x, zero to peak"),
+    "x1_phase": ("deg", "1x phase lag; needs a tacho"),
+    "x2_amplitude": ("", "2x, zero to peak"),
+    "x2_phase": ("deg", "2x phase lag; needs a tacho"),
+    "x3_amplitude": ("", "3x, zero to peak"),
+    "half_x_amplitude": ("", "1/2x, zero to peak"),
+    "sub_amplitude": ("", "strongest line between 0.2x and 0.49x, zero to peak"),
+    "sub_order": ("1", "where that line is, in orders"),
+    "envelope_low": ("Hz", "band of the envelope, from: the most impulsive"),
+    "envelope_high": ("Hz", "band of the envelope, to"),
+    "envelope_rms": ("", "RMS of the band's signal"),
+    "envelope_kurtosis": ("1", "spectral kurtosis of the band, 0 for noise"),
+    "bpfo": ("1", "modulation of the band's power at BPFO, 0 ... 2"),
+    "bpfi": ("1", "modulation of the band's power at BPFI"),
+    "bsf": ("1", "modulation of the band's power at 2 BSF"),
+    "ftf": ("1", "modulation of the band's power at FTF"),
+    "gmf_amplitude": ("", "gear mesh, zero to peak"),
+    "gmf_sideband_ratio": ("1", "first two pairs of sidebands of the mesh over the mesh"),
+}  # fmt: skip
+"""Name -> (unit, what it is); no unit: that of the signal. A type declares points from it."""
+
+_LINES: Final = {"BPFO": "bpfo", "BPFI": "bpfi", "BSF2": "bsf", "FTF": "ftf"}
+
+
+def features(
+    samples: NDArray[np.floating],
+    rate: float,
+    *,
+    unit: str = "m/s2",
+    speed: float = float("nan"),
+    tacho: NDArray[np.floating] | None = None,
+    bearing: Bearing | None = None,
+    gear: Gear | None = None,
+) -> dict[str, float]:
+    """The features (:data:`FEATURES`) of one channel's ``samples`` [n] at ``rate`` Hz; ``speed`` in r/min.
+
+    What cannot be known is left out: orders without a speed, phases without a tacho, velocity of what is no vibration.
+    Values are finite. Raises for fewer than 256 samples, or samples that are no numbers.
+
+    >>> t = np.arange(12_000) / 12_000
+    >>> found = features(np.sin(2 * np.pi * 100 * t), 12_000, unit="m/s2")
+    >>> round(found["velocity_rms"], 3)
+    1.125
+    """
+    x = np.asarray(samples, dtype=np.float64)
+    if x.ndim != 1 or len(x) < 256:
+        raise InvalidInputError(f"{x.size} samples are too few for features", hint="at least 256 of one channel")
+    if not np.isfinite(x).all():
+        raise InvalidInputError("samples that are no numbers", hint="look at the sensor: see its channel's health")
+    mean = float(x.mean())
+    x = x - mean
+    rms, peak = float(np.sqrt(np.mean(x**2))), float(np.max(np.abs(x)))
+    found = {"mean": mean, "rms": rms, "peak": peak, "peak_to_peak": float(np.ptp(x))}
+    if rms > 0:
+        found |= {"crest": peak / rms, "kurtosis": float(np.mean(x**4)) / rms**4}
+    fine = _Transform(x, rate)
+    found |= _motion(x, rate, unit, speed, fine)
+    found |= {f"band_{i}": fine.rms(low * rate, high * rate) for i, (low, high) in enumerate(pairwise(EDGES), 1)}
+    if np.isfinite(speed) and speed > 0:
+        found |= _orders(x, rate, speed, tacho, fine)
+        if gear is not None:
+            found |= _mesh(fine, gear, speed)
+    found |= _envelope(x, rate, speed, bearing)
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+class _Transform:
+    """One Hann-windowed transform, from which lines and bands are read."""
+
+    def __init__(self, x: FloatArray, rate: float) -> None:
+        n = len(x)
+        while n > 0.98 * len(x) and fft.next_fast_len(n, real=True) != n:
+            n -= 1
+        w = window("hann", n)
+        self.step = rate / n
+        self.power = np.abs(fft.rfft(x[:n] * w)) ** 2 * (2 / w.sum()) ** 2
+
+    def rms(self, low: float, high: float) -> float:
+        a, b = max(1, int(np.ceil(low / self.step))), int(np.ceil(high / self.step))
+        return float(np.sqrt(self.power[a:b].sum() / 3))
+
+    def velocity(self, low: float, high: float) -> float:
+        """RMS of the integral between two frequencies."""
+        a, b = max(1, int(np.ceil(low / self.step))), min(len(self.power), int(np.ceil(high / self.step)))
+        f = np.arange(a, b) * self.step
+        return float(np.sqrt(np.sum(self.power[a:b] / (2 * np.pi * f) ** 2) / 3))
+
+    def amplitude(self, frequency: float, reach: float = 2.0) -> tuple[float, float]:
+        """(Hz, amplitude zero to peak) of the strongest line within bins of a frequency."""
+        k = round(frequency / self.step)
+        low, high = max(1, int(k - reach)), min(len(self.power) - 2, int(k + reach))
+        if low > high:
+            return frequency, 0.0
+        top = low + int(np.argmax(self.power[low : high + 1]))
+        return top * self.step, float(np.sqrt(self.power[max(1, top - 2) : top + 3].sum() / 1.5))
+
+
+def _motion(x: FloatArray, rate: float, unit: str, speed: float, fine: _Transform) -> dict[str, float]:
+    known = quantity(unit)
+    if known is None:
+        return {}
+    kind, factor = known
+    low = highpass_for(speed)
+    if low > rate / 8:
+        return {}
+    found: dict[str, float] = {}
+    si = x * factor
+    if kind == "acceleration":
+        velocity, displacement = integrals(si, rate, ((1, min(1000.0, 0.4 * rate)), (2, None)), highpass=low)
+        found["velocity_rms"] = 1e3 * factor * fine.velocity(low, min(1000.0, 0.49 * rate))
+        found["velocity_peak"] = 1e3 * float(np.max(np.abs(velocity)))
+        found["acceleration_rms"] = factor * float(np.sqrt(np.mean(x**2)))
+        found["acceleration_peak"] = factor * float(np.max(np.abs(x)))
+        found["displacement_pp"] = 1e6 * float(np.ptp(displacement))
+    elif kind == "velocity":
+        found["velocity_rms"] = 1e3 * factor * fine.rms(low, min(1000.0, 0.49 * rate))
+        found["velocity_peak"] = 1e3 * float(np.max(np.abs(si)))
+        found["displacement_pp"] = 1e6 * float(np.ptp(integrate(si, rate, 1, highpass=low)))
+    else:
+        found["displacement_pp"] = TRADE["displacement"][1] * float(np.ptp(si))
+    return found
+
+
+def _orders(
+    x: FloatArray, rate: float, speed: float, tacho: NDArray[np.floating] | None, fine: _Transform
+) -> dict[str, float]:
+    shaft = speed / 60
+    found: dict[str, float] = {}
+    if tacho is not None:
+        pulses = pulse_times(tacho, rate)
+        if len(pulses) >= 4:
+            angle = angle_from_pulses(pulses, len(x), rate)
+            for order in (1, 2):
+                if 8 * order * shaft < rate:
+                    seen = vector(x, angle, order)
+                    found |= {f"x{order}_amplitude": seen.amplitude, f"x{order}_phase": seen.phase}
+    for name, order in (("x1", 1.0), ("x2", 2.0), ("x3", 3.0), ("half_x", 0.5)):
+        if f"{name}_amplitude" not in found and order * shaft < 0.45 * rate and shaft > 4 * fine.step:
+            found[f"{name}_amplitude"] = fine.amplitude(order * shaft, 2 + 0.003 * order * shaft / fine.step)[1]
+    a, b = int(np.ceil(0.2 * shaft / fine.step)), int(0.49 * shaft / fine.step)
+    if b - a >= 6:
+        k = a + int(np.argmax(fine.power[a:b]))
+        frequency, level = fine.amplitude(k * fine.step)
+        found |= {"sub_amplitude": level, "sub_order": frequency / shaft}
+    return found
+
+
+def _mesh(fine: _Transform, gear: Gear, speed: float) -> dict[str, float]:
+    shaft, mesh = speed / 60, gear.mesh(speed)
+    if mesh + 3 * shaft > fine.step * len(fine.power) or shaft < 6 * fine.step:
+        return {}
+    reach = 2 + 0.002 * mesh / fine.step
+    centre, level = fine.amplitude(mesh, min(reach, 0.4 * shaft / fine.step))
+    sides = [fine.amplitude(centre + k * shaft)[1] for k in (-2, -1, 1, 2)]
+    ratio = float(np.sqrt(np.sum(np.square(sides)))) / level if level > 0 else 0.0
+    return {"gmf_amplitude": level, "gmf_sideband_ratio": ratio}
+
+
+def _envelope(x: FloatArray, rate: float, speed: float, bearing: Bearing | None) -> dict[str, float]:
+    shaft = speed / 60 if np.isfinite(speed) and speed > 0 else float("nan")
+    lines = bearing.lines(speed) if bearing is not None and np.isfinite(shaft) else {}
+    narrowest = max(200.0, 3.5 * max(lines.values(), default=0.0))
+    bands = tuple(band for band in tree(rate, narrowest=narrowest) if band.parts in (3, 6))
+    bands = bands or tree(rate, narrowest=narrowest)
+    resolution = max(shaft / 60 if np.isfinite(shaft) else 1.0, 1.5 * rate / len(x))
+    top = 1.1 * max(lines.values(), default=50.0)
+    (seen,) = demodulate(x, rate, resolution=resolution, top=top, bands=bands)
+    best = int(np.argmax(seen.kurtosis))
+    band: Band = bands[best]
+    squared, _ = envelope(x, rate, band.low, band.high)
+    found = {
+        "envelope_low": band.low,
+        "envelope_high": band.high,
+        "envelope_rms": float(np.sqrt(squared.mean() / 2)),
+        "envelope_kurtosis": float(seen.kurtosis[best]),
+    }
+    for line, hertz in lines.items():
+        assert bearing is not None
+        reach = bearing.search * hertz + seen.step
+        a, b = max(2, int((hertz - reach) / seen.step)), int((hertz + reach) / seen.step) + 2
+        part = seen.depth[:, a:b]
+        if part.size:
+            found[_LINES[line]] = float(part.max())
+    return found
+
+
+__all__ = ["EDGES", "FEATURES", "features"]
