@@ -21,7 +21,7 @@ CLUSTER ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench years faults fuzz cluster conformance charts clean
+.PHONY: help venv demo test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -67,6 +67,9 @@ bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--secon
 
 years: .venv/READY ## a hundred million readings on plain PostgreSQL: sizes, reads and writes (YEARS="--scale 0.1")
 	@$(BIN)/python -m tests.benchmarks.years $(YEARS)
+
+benchbacktest: .venv/READY ## how fast history is looked back upon, with and without models: build/bench-backtest.json (BENCH="--hours 6")
+	@$(BIN)/python -m tests.benchmarks.backtest $(BENCH)
 
 faults: .venv/READY ## kill processes and take services away, and count what is lost (FAULTS="--only kills --scale 0.1")
 	@$(BIN)/python -m tests.faults.run $(FAULTS)

@@ -165,7 +165,8 @@ def _arrivals(state: TypeState, rounds: Rounds, first: int, moments: int, rows: 
     good_at_after = _carried(usable, ts, state.good_at[rows, m])
     value = np.where(usable, reading, np.nan)
     jumped_at_after = _carried(jumped, ts, state.jumped_at[rows, m])
-    run_after = _runs(present, good, state.bad_run[rows, m])
+    fresh = present & (ts > last_at)
+    run_after = _runs(fresh, good & fresh, state.bad_run[rows, m])
 
     flags = state.flags[rows, m]
     change = present & flags[..., STALE]

@@ -49,7 +49,8 @@ def check(
     moved_at = np.where(running & ~apart, moved_at, r.ts)
     stuck = r.good & running & (r.ts - moved_at >= columns.flatline[r.column])
     run = state.bad_run.ravel()[at]
-    run = np.where(r.good, np.minimum(run, 0) - 1, np.maximum(run, 0) + 1).clip(-RUN, RUN)
+    stepped = np.where(r.good, np.minimum(run, 0) - 1, np.maximum(run, 0) + 1).clip(-RUN, RUN)
+    run = np.where(r.ts > last_at, stepped, run)  # the same instant once more is no other reading
     usable = r.good & ~jumped
     _put(state, at, r, usable, moved_at, run)
 

@@ -99,6 +99,14 @@ def test_what_a_broker_sends_again_says_nothing_new(seed, order, lateness):
     assert twice.said() == once.said()
 
 
+def test_a_bad_reading_that_is_sent_again_is_one_bad_reading():
+    """Without lateness the last instant is looked at as it comes; what comes of it again does not count again."""
+    world = Run(of(pump("0 s")))
+    for _ in range(5):
+        world([(1, "pressure", 1.0, 0.0, 0x08)])
+    assert world.transitions == []
+
+
 def test_displacement_of_exactly_l_is_not_late():
     """The watermark itself is not behind the watermark."""
     world = Run(of(pump("2 s")))
