@@ -190,8 +190,8 @@ def _candidate(
             Evidence(
                 "envelope",
                 channel,
-                f"no unrelated family of lines is as strong there: this one leads by a factor of "
-                f"{np.exp(family.margin):.0f} in power over three lines",
+                f"no unrelated family of lines is as strong there: this one leads by "
+                f"{10 * family.margin / np.log(10):.0f} dB, summed over three lines",
             )
         )
     if not doubt and family.quality <= 0:

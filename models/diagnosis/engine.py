@@ -260,7 +260,7 @@ def confidence(quality: float) -> float:
     (docs/reference/diagnosis.md)."""
     if quality <= 0:
         return round(0.5 * float(np.exp(3 * max(quality, -3.0))), 3)
-    return round(1 / (1 + float(np.exp(-(1.8 + 3.0 * min(quality, 1.5))))), 3)
+    return round(min(0.99, 1 / (1 + float(np.exp(-(1.8 + 3.0 * quality))))), 3)
 
 
 def _finding(said: Judgement) -> Finding:

@@ -29,16 +29,17 @@ class Evidence:
 
     def sentence(self) -> str:
         """For a person."""
-        parts = [f"{self.channel}: {self.what}"]
+        place = ""
         if np.isfinite(self.found):
-            parts.append(f"at {self.found:.2f} Hz")
+            place = f" at {self.found:.2f} Hz"
             if np.isfinite(self.expected):
-                parts.append(f"(expected {self.expected:.2f} Hz, {100 * (self.found / self.expected - 1):+.1f} %)")
+                place += f" (expected {self.expected:.2f} Hz, {100 * (self.found / self.expected - 1):+.1f} %)"
+        parts = [f"{self.channel}: {self.what}{place}"]
         if np.isfinite(self.level):
             parts.append(f"{self.level:.3g} {self.unit}".rstrip())
         if np.isfinite(self.over_db):
             parts.append(f"{self.over_db:.0f} dB over its surroundings")
-        return " ".join(parts)
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

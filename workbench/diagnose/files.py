@@ -99,7 +99,8 @@ def _from_arrays(path: Path, arrays: dict[str, Any]) -> Recording:
 
 
 def _matlab(path: Path) -> Recording:
-    """Version 5 files. CWRU: ``X097_DE_time``, ``X097RPM``; MFPT: ``bearing`` with ``gs``, ``sr``, ``rate`` (shaft, Hz)."""
+    """Version 5 files. CWRU: ``X097_DE_time``, ``X097RPM``; MFPT: ``bearing`` with ``gs``, ``sr``, ``rate`` (shaft,
+    Hz)."""
     from scipy.io import loadmat
 
     loaded = {k: v for k, v in loadmat(path, squeeze_me=True, struct_as_record=False).items() if not k.startswith("__")}
