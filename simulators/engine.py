@@ -36,6 +36,7 @@ WARM_UP_S: Final = 3 * 3600
 _SECOND: Final = 1_000_000
 _GRID_S: Final = 30.0
 """The fault clock counts operating time in steps of this length."""
+_WORK_S: Final = 3 * 3600.0
 _OVERRUN: Final = 1.5
 """The clock runs on past the limit up to this multiple; what a law does there is the law's business."""
 
@@ -56,9 +57,15 @@ class MachineFault:
     limit_at: int
     lot: FloatArray
     observed: bool = False
+    repaired_s: float = np.inf
+    """From then on there is no fault; the machine stands at that moment."""
 
     def clock(self, t: FloatArray) -> FloatArray:
-        return np.interp(t, self.grid, self.share)
+        return np.where(t < self.repaired_s, np.interp(t, self.grid, self.share), 0.0)
+
+    def begun(self, t: FloatArray) -> BoolArray:
+        """Where it is there at all: from the onset to the repair."""
+        return np.asarray((t >= self.grid[0]) & (t < self.repaired_s))
 
     def active(self, t: FloatArray) -> bool:
         return bool(t[-1] >= self.grid[0])
@@ -137,6 +144,19 @@ class Fleet(ABC):
             done += take
         return frames
 
+    def repair(self, unit: int, component: str) -> int:
+        """Stop the unit as soon as may be, and take away every fault of the component; µs UTC at which that is done.
+
+        The unit stands about an hour before and two after it, where its kind knows how to stand. What was computed
+        already stays: the stop begins after the present block of :data:`BLOCK` periods.
+        """
+        now_s = self._begin_s + (self._made + self._warm_blocks * BLOCK) * self.period_s
+        begin_s = self._stand(unit, now_s + 60.0, _WORK_S)
+        for fault in self._machine:
+            if fault.plan.unit == unit and fault.plan.component == component and begin_s >= fault.grid[0]:
+                fault.repaired_s = min(fault.repaired_s, begin_s + _WORK_S / 3)
+        return round((begin_s + _WORK_S / 3) * _SECOND)
+
     def truth(self) -> list[Truth]:
         """The ground-truth log: every planned fault, those still to come with severity 0."""
         now_s = np.array([self.now / _SECOND])
@@ -183,6 +203,11 @@ class Fleet(ABC):
     @abstractmethod
     def _true(self, t: FloatArray) -> FloatArray:
         """True state [n, units, points] at seconds ``t`` [n], continuing where the last call ended."""
+
+    def _stand(self, unit: int, begin_s: float, length_s: float) -> float:
+        """Have the unit stand for work from ``begin_s`` or soon after; when it does. Kinds without stops go on."""
+        del unit, length_s
+        return begin_s
 
     def _observe(self, fault: MachineFault, t: FloatArray, reached: BoolArray) -> None:
         """Fix ``limit_at`` by the true state: the first ``t`` at which ``reached`` holds after the onset."""

@@ -99,6 +99,7 @@ def plan_of_work(plan: MaintenancePlan, task: TaskDef, component: str, binding: 
     material = sum((Decimal(p["price"]) * Decimal(p["quantity"]) for p in parts), Decimal(0))
     return {
         "task": task.key,
+        "modes": list(task.modes),
         "name": task.name.format_map(dict(binding)),
         "consequence": task.consequence,
         "steps": list(task.steps),
@@ -122,6 +123,7 @@ def unknown_work(component: str, action: str) -> dict[str, Any]:
     """What to do where the type knows no task: look, as the alarm says."""
     return {
         "task": None,
+        "modes": [],
         "name": f"Inspect {component or 'the machine'}",
         "consequence": "",
         "steps": [action] if action else ["Find out what is wrong"],
@@ -148,6 +150,15 @@ def mode_of(failure_mode: str | None, condition: str) -> str:
     'high'
     """
     return failure_mode or condition.rsplit("/", 1)[-1]
+
+
+def advised_mode(plan: MaintenancePlan, component: str, mode: str) -> str:
+    """The failure mode an advisory stands for: modes that one task answers are one, named by the task's first.
+
+    A worn ring and the vibration it makes are two alarms and one thing to do.
+    """
+    answer = plan.answer(component, mode)
+    return answer[0].modes[0] if answer and mode in answer[0].modes else mode
 
 
 def merge(evidence: Sequence[Mapping[str, Any]], line: Mapping[str, Any], keep: int = 20) -> list[dict[str, Any]]:

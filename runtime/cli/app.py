@@ -16,6 +16,7 @@ from runtime.cli import (
     diagnosis,
     instance,
     keys,
+    maintenance,
     models,
     profile,
     prognosis,
@@ -57,6 +58,7 @@ app.add_typer(boards.app, name="boards")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
 replay.evaluate.command("cmapss")(prognosis.evaluate_cmapss)
+replay.evaluate.command("maintenance")(maintenance.evaluate_maintenance)
 replay.evaluate.command("bearings")(diagnosis.evaluate_bearings)
 app.command()(diagnosis.diagnose)
 app.command()(models.train)

@@ -29,6 +29,10 @@ def demo(
             help="Which fleet and which faults (default: 1, or that of the data directory).",
         ),
     ] = None,
+    story: Annotated[
+        bool,
+        typer.Option("--story", help="One bearing wears: from its alarm by way of advisory and repair to closed work."),
+    ] = False,
     api: ApiListen = None,
     mqtt: MqttListen = None,
     home: Home = None,
@@ -42,11 +46,12 @@ def demo(
     Examples:
       servitize demo --seconds 90
       servitize demo --home /tmp/demo --seed 7
+      servitize demo --story
     """
     from runtime.demo.run import run_demo
     from runtime.settings import choose_settings
 
     settings = choose_settings(home=home, api=api, mqtt=mqtt)
-    passed = run_demo(data_directory(home), settings, seconds=seconds, speed=speed, seed=seed)
+    passed = run_demo(data_directory(home), settings, seconds=seconds, speed=speed, seed=seed, story=story)
     if not passed:
         sys.exit(1)

@@ -21,7 +21,8 @@ class PublisherOrder:
     """What the publisher shall do. Times µs UTC of event time; ``speed`` simulated seconds per second.
 
     ``start`` is where the first segment begins, ``learned`` whether baselines have been learned by then; ``seconds`` of
-    the clock after which it ends (None: never). ``segment_length`` µs. ``number`` is the first segment's.
+    the clock after which it ends (None: never). ``segment_length`` µs. ``number`` is the first segment's. ``story``:
+    one bearing wears and is replaced.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class PublisherOrder:
     learned: bool
     segment_length: int
     seconds: float | None = None
+    story: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,31 @@ class DemoFiles:
                     for fault in json.loads(path.read_text())
                 ]
         return found
+
+    def ask_for_repair(self, equipment: str, component: str) -> None:
+        """The crew's word to the simulators: make it new."""
+        known = self._read("repairs.json") or []
+        self._write("repairs.json", [*known, {"equipment": equipment, "component": component, "done_at": None}])
+
+    def repairs(self) -> list[dict[str, Any]]:
+        """What was asked for; ``done_at`` µs of event time once the simulators have said when."""
+        return list(self._read("repairs.json") or [])
+
+    def write_repairs(self, repairs: Sequence[dict[str, Any]]) -> None:
+        self._write("repairs.json", list(repairs))
+
+    def write_heard(self, event_time: int) -> None:
+        """How far what was sent has been worked on; a story's publisher keeps near it."""
+        self._write("heard.json", event_time)
+
+    def heard(self) -> int | None:
+        """µs of event time, None before the first word."""
+        found = self._read("heard.json")
+        return None if found is None else int(found)
+
+    def clear_repairs(self) -> None:
+        for name in ("repairs.json", "heard.json"):
+            (self._directory / name).unlink(missing_ok=True)
 
     def write_memory(self, **values: Any) -> None:
         """What outlives a run: ``seed``, ``next_number``, ``learning_began`` (µs), merged into what is there."""

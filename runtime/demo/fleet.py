@@ -94,6 +94,13 @@ class DemoFleet:
                             messages += [(topic, encode_int16(waveform)) for waveform in taken]
                 yield Instant(ts, tuple(messages), readings)
 
+    def repair(self, equipment: str, component: str) -> int:
+        """As :meth:`simulators.engine.Fleet.repair`; raises KeyError for equipment that has no faults to repair."""
+        for fleet, keys in self._groups:
+            if equipment in keys and not isinstance(fleet, ExcavatorFleet):
+                return fleet.repair(keys.index(equipment), component)
+        raise KeyError(equipment)
+
     def _due(self, key: str, unit: int, ts: int) -> bool:
         """Whether the machine's turn has come; one after the other, so that they do not all send at once."""
         turn = (ts - unit * WAVEFORMS_EVERY // 4) // WAVEFORMS_EVERY

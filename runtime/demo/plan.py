@@ -111,6 +111,17 @@ def plan_segment(seed: int, number: int, start: int, end: int, period_s: int, *,
     return Segment(number, start, end, period_s, tuple(sorted(faults, key=lambda fault: fault.onset)))
 
 
+STORY: Final = 34 * HOUR
+"""Simulated time of the story: learning, a bearing that wears, its repair, and proof that it is well."""
+
+
+def plan_story(number: int, start: int, end: int, period_s: int, *, learned: bool) -> Segment:
+    """One fault only: the motor bearing of the first compressor train wears from the time on when normal is known."""
+    onset = start + (SETTLING if learned else LEARNING)
+    fault = PlannedFault(COMPRESSORS[0], "motor_bearing", "motor.bearing_de", onset, 12 * HOUR)
+    return Segment(number, start, end, period_s, (fault,))
+
+
 def _draw(rng: np.random.Generator, *, showcase: bool) -> list[tuple[str, MenuItem]]:
     if showcase:
         compressor_items = [item for item in SHOWCASE if item.type_key == "compressor-train"]

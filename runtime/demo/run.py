@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -15,7 +16,7 @@ from runtime import access, bootstrap
 from runtime.console import say
 from runtime.demo.files import DemoFiles, Progress, PublisherOrder
 from runtime.demo.fleet import TENANT
-from runtime.demo.plan import LEARNING, REPAIR, TYPES
+from runtime.demo.plan import LEARNING, REPAIR, STORY, TYPES
 from runtime.demo.report import begun, owed, passed, verdict_lines
 from runtime.demo.verdict import judge
 from runtime.devices import credential
@@ -28,11 +29,17 @@ from runtime.settings import Settings
 from runtime.supervisor import ProcessSpec, Supervisor
 from runtime.view import LiveView
 
+if TYPE_CHECKING:
+    from runtime.demo.crew import Crew
+
 DEFAULT_SPEED = 1200.0
 DEFAULT_SEED = 1
 GATEWAY = f"{TENANT}.gateway"
 PUBLISHER = "publisher"
 SEGMENT = 30 * HOUR
+STORY_SECONDS = 90.0
+_CLOSING_SECONDS = 20.0
+"""After the last reading: the watch looks every few seconds."""
 SHOWING = 20 * HOUR
 """Simulated time after the learning that a first run has at least, for faults to begin, grow and be told."""
 FIRST_DAYS_AGO = 45
@@ -57,13 +64,17 @@ def run_demo(
     seconds: float | None,
     speed: float | None,
     seed: int | None,
+    story: bool = False,
     make: Callable[..., Supervisor] = Supervisor,
 ) -> bool:
     """Start everything, let the fleet run (until asked to stop, or for ``seconds``), stop everything in order, and
     judge.
 
-    True when all that had to be told was told, and nothing else.
+    True when all that had to be told was told, and nothing else. With ``story`` one bearing wears, and is replaced by a
+    crew that hears of it by the API: then also when its work order was verified by the machine and closed.
     """
+    if story and seconds is None:
+        seconds = STORY_SECONDS
     news = News()
     made: list[_Tenant] = []
     with stop_requests() as stop:
@@ -77,8 +88,11 @@ def run_demo(
         with supervisor:
             tenant = made[0]
             with Monitor(supervisor.endpoints.databases[bootstrap.WRITER], tenant.id) as monitor:
-                order = _make_order(data, files, supervisor, monitor, seed=seed, seconds=seconds, speed=speed)
+                order = _make_order(
+                    data, files, supervisor, monitor, seed=seed, seconds=seconds, speed=speed, story=story
+                )
                 files.write_order(order)
+                files.clear_repairs()
                 files.clear_progress()
                 head = monitor.journal_head()
                 say(
@@ -92,11 +106,15 @@ def run_demo(
                     "servitize demo", f"board {supervisor.api.url}/board   Ctrl-C ends it with a verdict"
                 ) as view:
                     news.tell = view.say
-                    _watch(supervisor, monitor, view, stop)
+                    crew = _crew(supervisor, tenant, files, view.say) if story else None
+                    _watch(supervisor, monitor, view, files, stop)
                     supervisor.child(PUBLISHER).stop()
                     progress = files.progress()
                     if progress is not None:
                         _drain(supervisor, monitor, view, progress)
+                    if crew is not None:
+                        crew.closed.wait(_CLOSING_SECONDS)
+                        crew.stop()
                 news.tell = say
                 alarms = monitor.announced_since(head)
                 stored = monitor.totals().stored
@@ -116,7 +134,17 @@ def run_demo(
     say("\n".join(verdict_lines(verdict, due)))
     say()
     say("\n".join(_where_next(data, supervisor, tenant)))
-    return passed(verdict, due)
+    if crew is not None and not crew.closed.is_set():
+        say(f"\nthe story did not come to its end: {crew.trouble or 'time was over before the work was proven'}")
+    return passed(verdict, due) and (crew is None or crew.closed.is_set())
+
+
+def _crew(supervisor: Supervisor, tenant: _Tenant, files: DemoFiles, tell: Callable[[str], None]) -> Crew:
+    from runtime.demo.crew import Crew
+
+    crew = Crew(supervisor.api.url, tenant.key, files, tell)
+    crew.start()
+    return crew
 
 
 def _settle_seed(files: DemoFiles, seed: int | None) -> int:
@@ -160,6 +188,7 @@ def _make_order(
     seed: int,
     seconds: float | None,
     speed: float | None,
+    story: bool = False,
 ) -> PublisherOrder:
     """Where simulated time goes on, and how fast."""
     memory, newest, now = files.memory(), monitor.newest_event(), time.time_ns() // 1000
@@ -170,6 +199,8 @@ def _make_order(
         start = newest // SECOND * SECOND + REPAIR
     learned = newest is not None and newest - int(memory.get("learning_began", newest)) >= LEARNING
     least = 0 if learned else LEARNING + SHOWING
+    if story:
+        least = STORY
     if speed is None:
         speed = DEFAULT_SPEED if seconds is None else max(DEFAULT_SPEED, least / SECOND / seconds)
     length = SEGMENT if seconds is None else round(seconds * speed * SECOND)
@@ -193,14 +224,18 @@ def _make_order(
         learned=learned,
         segment_length=length,
         seconds=seconds,
+        story=story,
     )
 
 
-def _watch(supervisor: Supervisor, monitor: Monitor, view: LiveView, stop: threading.Event) -> None:
+def _watch(supervisor: Supervisor, monitor: Monitor, view: LiveView, files: DemoFiles, stop: threading.Event) -> None:
     """Show what happens until the publisher has finished or somebody wants to stop."""
     while not stop.wait(_REFRESH_SECONDS):
         parts = supervisor.part_states()
-        view.show(monitor.snapshot(parts))
+        snapshot = monitor.snapshot(parts)
+        view.show(snapshot)
+        if snapshot.totals.event_time is not None:
+            files.write_heard(snapshot.totals.event_time)
         if any(part.name == PUBLISHER and part.state == "finished" for part in parts):
             return
 

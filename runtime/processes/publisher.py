@@ -16,11 +16,11 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from core.time import SECOND
+from core.time import MINUTE, SECOND
 from runtime.console import say
 from runtime.demo.files import DemoFiles, Progress, PublisherOrder
 from runtime.demo.fleet import TENANT, DemoFleet, Instant, clock_message
-from runtime.demo.plan import REPAIR, Segment, plan_segment
+from runtime.demo.plan import REPAIR, Segment, plan_segment, plan_story
 from runtime.local.paths import DataDirectory
 
 MOST_WAITING = 1000
@@ -30,6 +30,7 @@ WITHOUT_CLOCK = 4
 have passed."""
 FAREWELL = (3 * SECOND, 6 * SECOND, 10 * SECOND, 20 * SECOND)
 """Clock messages after the last frame, so that it is released and judged too."""
+LEASH = 45 * MINUTE
 _OVERTIME = 3.0
 _REPORT_SECONDS = 0.5
 _FLUSH_SECONDS = 60.0
@@ -63,10 +64,11 @@ class Publisher:
         last = start
         try:
             while not self._stop.is_set():
-                segment = plan_segment(
-                    self._order.seed, number, start, start + self._order.segment_length,
-                    self._order.period_s, learned=learned,
-                )  # fmt: skip
+                end, period_s = start + self._order.segment_length, self._order.period_s
+                if self._order.story:
+                    segment = plan_story(number, start, end, period_s, learned=learned)
+                else:
+                    segment = plan_segment(self._order.seed, number, start, end, period_s, learned=learned)
                 self._files.write_segment(segment)
                 self._files.write_memory(next_number=number + 1)
                 last = self._send_segment(segment)
@@ -96,6 +98,7 @@ class Publisher:
                 if time.monotonic() - self._reported > _REPORT_SECONDS:
                     self._report(segment.number, last)
                     self._files.write_truth(segment.number, fleet.truth())
+                    self._repair(fleet)
         finally:
             for later in FAREWELL:
                 self._publish(*clock_message(last + later))
@@ -103,17 +106,34 @@ class Publisher:
             self._report(segment.number, last)
         return last
 
+    def _ahead(self, ts: int) -> float:
+        """In a story people act on what was heard of the machines, so these wait for it: seconds, 0 if not too far."""
+        if not self._order.story:
+            return 0.0
+        heard = max(self._order.start, self._files.heard() or 0)
+        return 0.1 if ts > heard + LEASH else 0.0
+
+    def _repair(self, fleet: DemoFleet) -> None:
+        """Do what the crew asked for since the last look, and say when it is done."""
+        repairs = self._files.repairs()
+        asked = [repair for repair in repairs if repair["done_at"] is None]
+        for repair in asked:
+            repair["done_at"] = fleet.repair(repair["equipment"], repair["component"])
+        if asked:
+            self._files.write_repairs(repairs)
+
     def _wait_until(self, moment: float, ts: int) -> None:
         """Until the pace allows ``ts``, the clock has reached it, and the broker has room."""
         while not self._stop.is_set():
-            pause = max(moment - time.monotonic(), ts / SECOND - time.time())
+            pause = max(moment - time.monotonic(), ts / SECOND - time.time(), self._ahead(ts))
             if pause <= 0:
                 break
             self._stop.wait(min(pause, 0.5))
         with self._room:
             self._room.wait_for(lambda: self._sent - self._acknowledged < MOST_WAITING or self._stop.is_set(), 60.0)
         limit = self._order.seconds
-        if limit is not None and time.monotonic() - self._began > _OVERTIME * limit + 60.0:
+        overtime = 2 * _OVERTIME if self._order.story else _OVERTIME
+        if limit is not None and time.monotonic() - self._began > overtime * limit + 60.0:
             say("out of time: this machine does not keep up; ending early")
             self._stop.set()
 

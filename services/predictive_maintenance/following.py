@@ -15,7 +15,7 @@ from core.condition import Concern
 from core.maintenance_plan import MaintenancePlan
 from core.time import DAY, HOUR
 from models.maintenance.plan import plan_of
-from models.maintenance.urgency import Prognosis, merge, mode_of, plan_of_work, unknown_work, urgency
+from models.maintenance.urgency import Prognosis, advised_mode, merge, mode_of, plan_of_work, unknown_work, urgency
 from models.maintenance.verification import Seen, judge
 from services.api.database import Transaction
 from services.api.state import AppState
@@ -67,7 +67,9 @@ class Follower:
 
     async def _evidence(self, db: Transaction, equipment: int, said: Mapping[str, Any]) -> None:
         component = said["component"]
-        mode = mode_of(said["failure_mode"], said["condition"])
+        plan = await self._plan(db, equipment)
+        told = mode_of(said["failure_mode"], said["condition"])
+        mode = advised_mode(plan, component, told) if said["concern"] == Concern.MACHINE else told
         known = await db.row("advisory_of", equipment=equipment, component=component, mode=mode)
         if not said["active"] and known is None:
             return
@@ -76,7 +78,7 @@ class Follower:
         facts: dict[str, Any] = {"evidence": evidence}
         if holds:
             prognosis = await _prognosis(db, equipment, component, said["at"])
-            facts |= self.advice(await self._plan(db, equipment), said, component, mode, evidence, prognosis)
+            facts |= self.advice(plan, said, component, mode, evidence, prognosis)
         await db.row(
             "record_evidence",
             equipment=equipment,

@@ -89,6 +89,18 @@ class Duty:
         speed = np.minimum(np.interp(t, rows[0], rows[1]), target_speed(demand))
         return Signals(demand, speed, recycle, oil)
 
+    def stand(self, begin: float, length: float) -> float:
+        """Add a stop for work that begins then, or, where another is near, after that one; when it does begin."""
+        for other in sorted(self.stops, key=lambda stop: stop.begin):
+            if other.begin - 7_200.0 < begin + length and begin < other.restart + 5_400.0:
+                begin = other.restart + 5_400.0
+        busy = self._busy_until
+        self._add(Stop(begin, begin + length))
+        self._busy_until = max(busy, self._busy_until)
+        self._rows.sort(key=lambda row: row[0])
+        self._tables = None
+        return begin
+
     def _draw_day(self) -> None:
         rng = generator(self._seed, "duty", self._day)
         midnight = self._day * _DAY

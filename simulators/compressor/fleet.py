@@ -94,6 +94,9 @@ class CompressorTrainFleet(Fleet):
     def _running(self, unit: int, t: FloatArray) -> BoolArray:
         return np.asarray(self._duty[unit].at(t).speed > 2.0 * SLOW_ROLL)
 
+    def _stand(self, unit: int, begin_s: float, length_s: float) -> float:
+        return self._duty[unit].stand(begin_s, length_s)
+
     # --- waveforms -------------------------------------------------------------------------------------------------
 
     def waveforms(self, frames: Frames, row: int, unit: int) -> list[WaveformMessage]:

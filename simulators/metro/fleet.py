@@ -227,7 +227,7 @@ class MetroTrainFleet(Fleet):
             resistance[:, unit, CONVERTERS.index(fault.plan.component)] *= factor
             self._observe(fault, self._t, clock >= 1.0)
         for fault, unit, _ in fans:
-            stopped = self._t >= fault.grid[0]
+            stopped = fault.begun(self._t)
             factor = np.where(stopped, 2.5, 1.0)
             at = (slice(None), unit, CONVERTERS.index(fault.plan.component))
             resistance[at] *= factor
@@ -269,7 +269,7 @@ class MetroTrainFleet(Fleet):
         delivery = np.broadcast_to(self._delivery, (fine, 2, self.units)).copy()
         seconds = self._t[0] - self.period_s + np.arange(1, fine + 1, dtype=np.float64)
         for fault, unit, clock in self._clocks("burst_hose"):
-            litres[:, unit] += (400.0 + 200.0 * fault.lot[0]) * (seconds >= fault.grid[0])
+            litres[:, unit] += (400.0 + 200.0 * fault.lot[0]) * fault.begun(seconds)
             self._observe(fault, self._t, clock >= 1.0)
         for fault, unit, clock in self._clocks("air_leak"):
             litres[:, unit] += 185.0 * np.minimum(fault.clock(seconds), 1.5)

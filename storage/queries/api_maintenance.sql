@@ -143,7 +143,8 @@ SELECT w.id, w.equipment_id, servitize.to_us(w.done_at) AS done_at, w.plan, w.ou
        SELECT jsonb_agg(jsonb_build_array(a.condition, servitize.to_us(a.raised_at)) ORDER BY a.raised_at) AS alarms
          FROM servitize.alarm a
         WHERE a.equipment_id = e.id AND a.component = w.component AND a.active AND a.state <> 'suppressed_by_design'
-          AND coalesce(a.failure_mode, regexp_replace(a.condition, '^.*/', '')) = w.failure_mode) held
+          AND coalesce(a.failure_mode, regexp_replace(a.condition, '^.*/', ''))
+              IN (SELECT w.failure_mode UNION ALL SELECT jsonb_array_elements_text(coalesce(w.plan->'modes', '[]')))) held
  WHERE w.state = 'done'
  ORDER BY w.done_at, w.id
  LIMIT 200;
