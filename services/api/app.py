@@ -21,6 +21,7 @@ import services.notifications.routes
 import services.predictive_maintenance.routes
 import services.telemetry.routes
 import services.tenancy.routes
+import services.train_health.routes
 from models.types import from_document
 from services.api import contract, errors, operations, remember
 from services.api.access import Scope
@@ -56,6 +57,7 @@ ROOMS: Final = (
     services.predictive_maintenance,
     services.contracts,
     services.diagnosis,
+    services.train_health,
     services.notifications,
 )
 """Packages with ``routes.router``, in the order of the document."""

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Connection = AsyncConnection[DictRow]
 
 
-_DOMAINS: Final = ("session", "access", "tenancy", "telemetry", "alarms", "stream", "maintenance", "contracts", "diagnosis", "learned", "compare")
+_DOMAINS: Final = ("session", "access", "tenancy", "telemetry", "alarms", "stream", "maintenance", "contracts", "diagnosis", "learned", "compare", "trains")
 
 
 @cache

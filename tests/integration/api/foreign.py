@@ -59,6 +59,7 @@ FOREIGN: dict[str, Maker] = {
         " 'EUR', 0, '{\"lines\": []}', '', '2026-02-01', 'them' FROM c RETURNING id"
     ),
     "position": lambda world, party: [1],
+    "code": lambda world, party: ["D101"],
     "user": row(
         f"WITH i AS ({_ISSUER}) INSERT INTO servitize.app_user (tenant_id, issuer_id, subject, name)"
         " SELECT %(tenant)s, i.id, %(slug)s, %(slug)s FROM i"
