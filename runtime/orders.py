@@ -88,12 +88,15 @@ class Orders:
             queries.listen_to_devices(c)
             queries.listen_to_replays(c)
             queries.listen_to_notices(c)
+            queries.listen_to_captures(c)
             while not self._stop.is_set():
                 while self._do_device(c, queries) and not self._stop.is_set():
                     pass
                 while self._send_letters(c, queries) and not self._stop.is_set():
                     pass
                 while self._send_notices(c, queries) and not self._stop.is_set():
+                    pass
+                while self._send_captures(c, queries) and not self._stop.is_set():
                     pass
                 yield
                 for _ in c.notifies(timeout=_BEAT, stop_after=1):
@@ -151,6 +154,16 @@ class Orders:
         if letters:
             log.info("%d dead letters sent again", len(letters))
         return bool(letters)
+
+    def _send_captures(self, connection: psycopg.Connection[Any], queries: Any) -> bool:
+        """A hundred of the waveforms that devices are asked for; False where there is nothing."""
+        broker = self._broker()
+        if broker is None:
+            return False
+        with connection.transaction():
+            asked = [(topic, bytes(payload)) for topic, payload in queries.take_captures(connection, most=_AT_ONCE)]
+            publish_all(broker, asked)
+        return bool(asked)
 
     def _send_notices(self, connection: psycopg.Connection[Any], queries: Any) -> bool:
         """A hundred of what people did to machines, said on the machines' own topics; False where there is nothing."""

@@ -18,7 +18,7 @@ from simulators.compressor import physics
 from simulators.contract import FloatArray
 
 HOUSING_RATE: Final = 25_600.0
-HOUSING_SAMPLES: Final = 32_768
+HOUSING_SAMPLES: Final = 65_536
 PROBE_RATE: Final = 5_120.0
 PROBE_SAMPLES: Final = 5_120
 TEETH: Final = 137

@@ -28,3 +28,9 @@ LISTEN servitize_notice;
 
 -- name: take_notices(most)
 SELECT n.topic, n.payload FROM servitize.take_notices(:most) n;
+
+-- name: listen_to_captures()!
+LISTEN servitize_capture;
+
+-- name: take_captures(most)
+SELECT c.topic, c.payload FROM servitize.take_captures(:most) c;
