@@ -13,7 +13,7 @@ from storage.caretaker import roll_up
 from storage.migrate import API, BOARD, WRITER, Engine, migrate
 from tests.conftest import DatabaseFactory
 from tests.integration.storage.conftest import timescaledb  # noqa: F401 - a fixture
-from tests.support import demo_fleet, timescale
+from tests.support import demo_fleet, demo_work, timescale
 from tests.support.demo_fleet import DemoHistory, Played
 
 PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
@@ -56,6 +56,7 @@ def fill(dsn: str, engine: Engine, film: Film) -> Demo:
     logins = {role: make_conninfo(dsn, user=role, password=password) for role, password in PASSWORDS.items()}
     history = demo_fleet.install(dsn)
     demo_fleet.store(dsn, logins[WRITER], logins[API], history, film.of(history))
+    demo_work.work(logins[API], history.tenant)
     with psycopg.connect(dsn) as connection:
         names = [board_logins.put(connection, tenant, "look") for tenant in (history.tenant, history.other)]
     if engine is Engine.PLAIN:
