@@ -265,8 +265,8 @@ class Row:
 class Board:
     """A page of panels. ``question`` is the one that it answers within five seconds.
 
-    ``types``: the equipment types it is made for; empty: any, or the whole fleet. ``window``: the time range at the
-    beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
+    ``types``: the equipment types it is made for, ``%`` for any letters; empty: any, or the whole fleet. ``window``:
+    the time range at the beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
     """
 
     key: str

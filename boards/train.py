@@ -10,13 +10,16 @@ from boards.equipment import STATES, TO_POINT
 from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, TO_COMPONENT, machine
 
 TYPE: Final = "metro-train-6"
-_SUBSYSTEMS: Final[Mapping[str, Named]] = {
+SUBSYSTEMS: Final[Mapping[str, Named]] = {
     "bearing": Named("Axle boxes"),
     "brake": Named("Brakes"),
     "compressor": Named("Air supply"),
     "converter": Named("Traction"),
     "door": Named("Doors"),
     "hvac": Named("Climate"),
+    "car": Named("Cars"),
+    "pipe": Named("Air pipe"),
+    "wheelset": Named("Wheelsets"),
 }
 BOX_EXCESS: Final = Zones(Meaning.INSTRUMENT, ((-8.0, Meaning.HEALTHY), (8.0, Meaning.WARNING), (20.0, Meaning.ALARM)))
 """Kelvin over the peers. A box cannot be far colder than they are: then it is the thermometer."""
@@ -100,7 +103,7 @@ TRAIN: Final = Board(
                     unit="%",
                     decimals=0,
                     zones=HEALTH,
-                    values=_SUBSYSTEMS,
+                    values=SUBSYSTEMS,
                     links=(TO_COMPONENT,),
                     refresh=30,
                     follows=(Follow.ALARMS,),

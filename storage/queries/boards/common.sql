@@ -4,12 +4,12 @@
 SELECT servitize.to_us(servitize.timeline_now()) AS now_us;
 
 -- name: equipment(types)
--- What a reader may choose, worst first. The types are keys; empty or NULL means any.
+-- What a reader may choose, worst first. The types are keys, with %% for any letters; empty or NULL means any.
 SELECT e.id AS value, e.name AS text
   FROM servitize.equipment e
   LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
  WHERE e.status = 'approved'
-   AND (coalesce(cardinality(:types::text[]), 0) = 0 OR e.type_key = ANY (:types::text[]))
+   AND (coalesce(cardinality(:types::text[]), 0) = 0 OR e.type_key LIKE ANY (:types::text[]))
  ORDER BY h.index NULLS LAST, e.name, e.id;
 
 -- name: alarm_marks(equipment, from_us, to_us)

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from boards.all import BOARDS
+from boards.queries import Range, bind, fetch_now
 from core import quality
 from core.outcome import CommitUnit
 from core.parcels import CycleRecord
@@ -18,7 +21,8 @@ from core.telemetry import EventRecord, StreamRecord, TelemetryBatch, Tick
 from core.time import MINUTE, SECOND, to_datetime
 from models.types import catalog, from_document, to_document
 from services.api.settings import ApiSettings
-from storage import admin
+from storage import admin, board_logins
+from storage.caretaker import roll_up
 from storage.writer import Writer
 from stream_processors.pipeline import Processor
 from tests.integration.api import conftest
@@ -139,3 +143,37 @@ def test_kilometres_between_failures_and_minutes_of_delay(api: Any, train: int) 
     assert figures["delay_minutes"] == 4.0
     assert figures["cycles"] == 30
     assert answer["mdbf_km"] == pytest.approx(29.0)
+
+
+@pytest.fixture(scope="module")
+def look(world: World, train: int) -> Iterator[psycopg.Connection[Any]]:
+    """As the boards look: a login of one tenant."""
+    with psycopg.connect(world.owner_dsn) as connection:
+        name = board_logins.put(connection, world.a.id, "look")
+    with psycopg.connect(world.writer_dsn, autocommit=True) as connection:
+        roll_up(connection, everything=True)
+    with psycopg.connect(make_conninfo(world.owner_dsn, user=name, password="look")) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("board", ["train_health", "trains"])
+def test_its_boards_show_it(board: str, look: psycopg.Connection[Any], train: int) -> None:
+    span = Range(T0 - MINUTE, T0 + 120 * MINUTE)
+    shown = {
+        panel.key: fetch_now(look, panel.query, bind(panel, {"equipment": train}, span)).mappings()
+        for panel in BOARDS[board].panels
+    }
+    if board == "trains":
+        (figures,) = shown["figures"]
+        assert (figures["trains"], figures["failures"], figures["delay"]) == (1, 1, 4.0)
+        assert figures["mdbf"] == pytest.approx(29.0)
+        (row,) = shown["trains"]
+        assert (row["withdraw"], row["end_of_day"], row["odometer"]) == (1, 0, 1029.0)
+        assert {cell["row"] for cell in shown["subsystems"]} >= {"door", "bearing", "brake"}
+    else:
+        (trouble,) = shown["troubles"]
+        assert (trouble["code"], trouble["reports"], trouble["codes"]) == ("E701", 500, 7)
+        assert [(v["place"], v["vehicle"]) for v in shown["configuration"]] == [("Car 3", 613), ("Car 3", 748)]
+        assert shown["header"][0]["state"] == "line"
+    (advice,) = shown["advice"]
+    assert (advice["advice"], advice["title"]) == ("withdraw", "Car 3: Auxiliary supply lost (E701)")

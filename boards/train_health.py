@@ -1,0 +1,392 @@
+"""Trains that hand over records of their cycles: what to do by when, and which door, box or pipe it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
+from boards.equipment import STATES, TO_POINT
+from boards.train import BOX_EXCESS, SUBSYSTEMS
+from boards.words import (
+    ALARM_MARKS,
+    ANY_IS_ADVISORY,
+    ANY_IS_ALARM,
+    ANY_IS_WARNING,
+    HEALTH,
+    MACHINE_STATES,
+    NONE_IS_GOOD,
+    TO_COMPONENT,
+    TO_EQUIPMENT,
+    machine,
+)
+
+TYPES: Final = "%-emu-%"
+"""Classes of such trains are called so; a new one has these boards without a line of code."""
+
+ADVICE: Final[Mapping[str, Named]] = {
+    "withdraw": Named("Withdraw now", Meaning.ALARM),
+    "end_of_day": Named("End of day", Meaning.WARNING),
+    "next_inspection": Named("Next inspection", Meaning.ADVISORY),
+}
+FRICTION: Final = Zones(Meaning.HEALTHY, ((1.15, Meaning.ADVISORY), (1.25, Meaning.WARNING), (1.8, Meaning.ALARM)))
+LEAK: Final = Zones(Meaning.HEALTHY, ((36.0, Meaning.ADVISORY), (60.0, Meaning.WARNING), (280.0, Meaning.ALARM)))
+"""L/min; 36 is the usual limit of a depot's test, 0.2 bar in five minutes."""
+SPREAD: Final = (
+    Series("most", "Highest", meaning=Meaning.WARNING),
+    Series("nine", "Nine in ten are below"),
+    Series("middle", "Median", meaning=Meaning.HEALTHY),
+    Series("least", "Lowest"),
+)
+
+
+def _advice(equipment: bool) -> Panel:
+    about = () if equipment else (Column("equipment", "Machine", link=TO_EQUIPMENT, width=130),)
+    return Panel(
+        "advice",
+        "What to do, and by when",
+        "What takes a train off the line now, tonight, or at its next inspection?",
+        Kind.TABLE,
+        Query("trains", "advice"),
+        width=24 if not equipment else 12,
+        height=10,
+        parameters={} if equipment else {"equipment": None},
+        columns=(
+            Column("advice", "By when", values=ADVICE, width=130),
+            *about,
+            Column("title", "What"),
+            Column("action", "What to do", wide_only=True),
+            Column("raised_at", "Since", Format.TIME, width=150, wide_only=equipment),
+        ),
+        refresh=15,
+        follows=(Follow.ALARMS,),
+        empty="Nothing has to be done.",
+    )
+
+
+def _spread(key: str, title: str, question: str, pattern: str, unit: str, zones: Zones | None = None) -> Panel:
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.TIMESERIES,
+        Query("trains", "spread"),
+        width=12,
+        height=9,
+        parameters={"pattern": pattern},
+        unit=unit,
+        zones=zones,
+        series=SPREAD,
+        window="7 d",
+        refresh=120,
+        empty="No hour of it is over yet.",
+    )
+
+
+def _by_part(key: str, title: str, question: str, pattern: str, unit: str, zones: Zones, width: int = 8) -> Panel:
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.BARS,
+        Query("train", "latest_by_part"),
+        width=width,
+        height=9,
+        parameters={"pattern": pattern},
+        unit=unit,
+        decimals=1,
+        zones=zones,
+        links=(TO_POINT,),
+        refresh=30,
+        empty="The train was not in service long enough yet.",
+    )
+
+
+def _over_time(key: str, title: str, question: str, pattern: str, unit: str, limit: float) -> Panel:
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.TIMESERIES,
+        Query("train", "by_part"),
+        width=8,
+        height=9,
+        parameters={"pattern": pattern},
+        unit=unit,
+        limits=((limit, Meaning.WARNING),),
+        refresh=30,
+        empty="No reading in this time.",
+    )
+
+
+_HEADER: Final = Panel(
+    "header",
+    "Now",
+    "How is it, and is it in service?",
+    Kind.STAT,
+    Query("train", "header"),
+    width=24,
+    height=4,
+    columns=(
+        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
+        Column("state", "State", values=MACHINE_STATES),
+        Column("alarms", "Standing alarms", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
+        Column("speed", "Speed", Format.NUMBER, unit="km/h", decimals=0),
+        Column("load", "Load", Format.NUMBER, unit="%", decimals=0),
+        Column("ambient", "Outside", Format.NUMBER, unit="Cel", decimals=0),
+        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0),
+    ),
+    refresh=10,
+    follows=(Follow.ALARMS,),
+)
+
+_CARS: Final = Panel(
+    "cars",
+    "Cars and subsystems",
+    "Which car, which subsystem?",
+    Kind.MATRIX,
+    Query("train", "cars"),
+    width=12,
+    height=10,
+    unit="%",
+    decimals=0,
+    zones=HEALTH,
+    values=SUBSYSTEMS,
+    links=(TO_COMPONENT,),
+    refresh=30,
+    follows=(Follow.ALARMS,),
+)
+
+_DOORS: Final = Panel(
+    "doors",
+    "Doors: current against the others",
+    "Which door closes with more current than the doors of the same stop?",
+    Kind.MATRIX,
+    Query("trains", "doors"),
+    width=12,
+    height=10,
+    unit="1",
+    decimals=2,
+    zones=FRICTION,
+    links=(TO_COMPONENT,),
+    refresh=30,
+    empty="The doors have not closed often enough yet.",
+)
+
+_BOXES: Final = Panel(
+    "boxes",
+    "Axle boxes over their peers, less what the axle shares",
+    "Which bearing is it, and not a brake or a new wheelset?",
+    Kind.MATRIX,
+    Query("trains", "boxes"),
+    width=12,
+    height=10,
+    unit="K",
+    decimals=1,
+    zones=BOX_EXCESS,
+    links=(TO_COMPONENT,),
+    refresh=30,
+    empty="The train was not in service long enough yet.",
+)
+
+_TROUBLES: Final = Panel(
+    "troubles",
+    "Trouble codes, what came together as one",
+    "What did the train report, and what came first?",
+    Kind.TABLE,
+    Query("trains", "troubles"),
+    width=16,
+    height=10,
+    columns=(
+        Column("began", "Time", Format.TIME, width=170),
+        Column("code", "First code", width=90),
+        Column("title", "What"),
+        Column("component", "Component", width=150),
+        Column("reports", "Reports", Format.NUMBER, decimals=0, width=90),
+        Column("codes", "Codes", Format.NUMBER, decimals=0, width=80, wide_only=True),
+        Column("action", "What to do", wide_only=True),
+    ),
+    window="7 d",
+    refresh=30,
+    empty="The train reported no trouble code.",
+)
+
+_CONFIGURATION: Final = Panel(
+    "configuration",
+    "Vehicles",
+    "Which vehicle stands where, and since when?",
+    Kind.TABLE,
+    Query("trains", "configuration"),
+    width=8,
+    height=10,
+    columns=(
+        Column("place", "Place", width=100),
+        Column("vehicle", "Vehicle", Format.NUMBER, decimals=0),
+        Column("since", "Since", Format.TIME),
+    ),
+    window="7 d",
+    refresh=300,
+    empty="The train does not say which vehicles it has.",
+)
+
+TRAIN_HEALTH: Final = Board(
+    "train_health",
+    "Train health",
+    "What must be done by when, and which part is it?",
+    rows=(
+        Row("", (_HEADER,)),
+        Row("", (_CARS, _advice(equipment=True))),
+        Row("", (STATES,)),
+        Row(
+            "Doors",
+            (
+                _DOORS,
+                _spread(
+                    "door_spread",
+                    "Doors: how far their currents lie apart",
+                    "Is it one door, or the weather for all?",
+                    r"^car\d+\.door\d+\.current$",
+                    "A",
+                ),
+            ),
+        ),
+        Row(
+            "Axle boxes and brakes",
+            (
+                _BOXES,
+                _spread(
+                    "box_spread",
+                    "Axle boxes: how far they lie apart",
+                    "Does one leave the others?",
+                    r"^car\d+\.axle\d+\.box_[lr]\.excess$",
+                    "K",
+                    BOX_EXCESS,
+                ),
+                _by_part(
+                    "left_over",
+                    "Brake pressure left after release",
+                    "Does a brake stick?",
+                    r"^car\d+\.bogie\d+\.left_over$",
+                    "bar",
+                    Zones(Meaning.HEALTHY, ((0.08, Meaning.ADVISORY), (0.12, Meaning.ALARM))),
+                    12,
+                ),
+                _by_part(
+                    "resistance",
+                    "Converters: heat at equal power",
+                    "Does a converter lose its cooling?",
+                    r"^car\d+\.converter\.over_peers$",
+                    "1",
+                    Zones(Meaning.HEALTHY, ((1.3, Meaning.WARNING), (1.75, Meaning.ALARM))),
+                    12,
+                ),
+            ),
+        ),
+        Row(
+            "Air",
+            (
+                _over_time(
+                    "leak",
+                    "Air lost",
+                    "Does air leak, in service and parked?",
+                    r"^main_reservoir\.leak_(in_service|parked)$",
+                    "L/min",
+                    60.0,
+                ),
+                _over_time(
+                    "delivery",
+                    "Air delivered, against usual",
+                    "Does a compressor wear?",
+                    r"^car\d+\.air\.delivery_share$",
+                    "%",
+                    85.0,
+                ),
+                _over_time("dew_point", "Dew point", "Does the dryer dry?", r"^car\d+\.air\.dampness$", "Cel", -10.0),
+            ),
+        ),
+        Row("Reports", (_TROUBLES, _CONFIGURATION)),
+    ),
+    variables=(machine(TYPES),),
+    annotations=(ALARM_MARKS,),
+    types=(TYPES,),
+)
+
+TRAINS: Final = Board(
+    "trains",
+    "Trains",
+    "Which train must be taken off the line, and why?",
+    rows=(
+        Row(
+            "",
+            (
+                Panel(
+                    "figures",
+                    "Kilometres between failures",
+                    "How far do the trains run between failures?",
+                    Kind.STAT,
+                    Query("trains", "figures"),
+                    width=24,
+                    height=4,
+                    columns=(
+                        Column("trains", "Trains", Format.NUMBER, decimals=0),
+                        Column("km", "Distance", Format.NUMBER, unit="km", decimals=0),
+                        Column("failures", "Failures", Format.NUMBER, decimals=0, zones=NONE_IS_GOOD),
+                        Column("mdbf", "Distance between failures", Format.NUMBER, unit="km", decimals=0),
+                        Column("delay", "Delays", Format.NUMBER, unit="min", decimals=0, zones=NONE_IS_GOOD),
+                    ),
+                    refresh=60,
+                    follows=(Follow.ALARMS,),
+                ),
+                Panel(
+                    "trains",
+                    "Trains, those to withdraw first",
+                    "Which train must be taken off the line?",
+                    Kind.TABLE,
+                    Query("trains", "fleet"),
+                    width=24,
+                    height=9,
+                    columns=(
+                        Column("equipment", "Train", link=TO_EQUIPMENT, width=130),
+                        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH, width=90),
+                        Column("withdraw", "Withdraw now", Format.NUMBER, decimals=0, zones=ANY_IS_ALARM),
+                        Column("end_of_day", "End of day", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
+                        Column("next_inspection", "Next inspection", Format.NUMBER, decimals=0, zones=ANY_IS_ADVISORY),
+                        Column("state", "State", values=MACHINE_STATES, width=120),
+                        Column("door", "Worst door", Format.NUMBER, decimals=2, zones=FRICTION, wide_only=True),
+                        Column("box", "Worst axle box", Format.NUMBER, unit="K", decimals=1, wide_only=True),
+                        Column("leak", "Air lost", Format.NUMBER, unit="L/min", decimals=0, zones=LEAK, wide_only=True),
+                        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0, wide_only=True),
+                        Column("type", "Type", width=170, wide_only=True),
+                    ),
+                    refresh=15,
+                    follows=(Follow.ALARMS,),
+                    empty="No machine counts kilometres.",
+                ),
+            ),
+        ),
+        Row(
+            "",
+            (
+                Panel(
+                    "subsystems",
+                    "Trains and subsystems",
+                    "Which subsystem troubles which train?",
+                    Kind.MATRIX,
+                    Query("trains", "subsystems"),
+                    width=24,
+                    height=10,
+                    unit="%",
+                    decimals=0,
+                    zones=HEALTH,
+                    values=SUBSYSTEMS,
+                    links=(TO_COMPONENT,),
+                    refresh=60,
+                    follows=(Follow.ALARMS,),
+                    empty="No machine counts kilometres.",
+                ),
+            ),
+        ),
+        Row("", (_advice(equipment=False),)),
+    ),
+    window="30 d",
+)
