@@ -8,6 +8,9 @@ from core.time import MINUTE, isoformat
 from runtime.demo.plan import TO_BE_TOLD
 from runtime.demo.verdict import Finding, SeededFault, Verdict
 
+_NEVER = 2**62
+"""µs: what a fault's limit lies beyond that is never reached."""
+
 
 def owed(faults: Sequence[SeededFault], until: int) -> list[SeededFault]:
     """Faults that reached their limit long enough before ``until`` that somebody must have been told."""
@@ -51,7 +54,8 @@ def _row(finding: Finding, due: bool) -> tuple[str, str, str, str, str]:
     if alarm is None or delay is None:
         return fault.equipment, place, fault.mode, "MISSED" if due else "still growing", ""
     before = fault.limit_at - alarm.at
-    lead = f", {_span(before)} before its limit" if before > 0 else ""
+    # one that was repaired never comes to its limit
+    lead = f", {_span(before)} before its limit" if before > 0 and fault.limit_at < _NEVER else ""
     return fault.equipment, place, fault.mode, f"after {_span(delay)}{lead}", f"{alarm.condition}: {alarm.title}"
 
 

@@ -17,7 +17,8 @@ def work(dsn: str, tenant: int) -> None:
         api.execute("SELECT set_config('servitize.tenant', %s, false)", (str(tenant),))
         found = api.execute(
             "SELECT e.id, k.key, servitize.timeline_now() FROM servitize.equipment e"
-            " JOIN servitize.component k ON k.equipment_id = e.id WHERE e.status = 'approved' ORDER BY e.id, k.id LIMIT 1"
+            " JOIN servitize.component k ON k.equipment_id = e.id"
+            " WHERE e.status = 'approved' ORDER BY e.id, k.id LIMIT 1"
         ).fetchone()
         assert found is not None
         equipment, component, now = found
