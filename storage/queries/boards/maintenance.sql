@@ -24,7 +24,7 @@ SELECT e.id AS equipment_id, e.name AS equipment, a.component, a.title, a.priori
 SELECT x.label, count(j.id)::float8 AS value
   FROM (VALUES ('done', 1), ('unfounded', 2), ('rejected', 3), ('gone', 4)) AS x (label, rank)
   LEFT JOIN servitize.advisory_journal j
-    ON j.at >= servitize.from_us(:from_us::bigint) AND j.at < servitize.from_us(:to_us::bigint)
+    ON j.at >= servitize.from_us(:from_us::bigint) AND j.at <= servitize.from_us(:to_us::bigint)
    AND x.label = CASE j.event WHEN 'work_done' THEN CASE WHEN j.detail->>'outcome' = 'no_fault_found' THEN 'unfounded' ELSE 'done' END
                               WHEN 'reject' THEN 'rejected' WHEN 'gone' THEN 'gone' END
  GROUP BY x.label, x.rank
@@ -54,7 +54,7 @@ SELECT e.id AS equipment_id, e.name AS equipment, w.id AS work_order, w.componen
 SELECT e.id AS equipment_id, e.name AS equipment, w.component, w.title, w.outcome, w.closed_at, w.reopenings,
        (SELECT coalesce(sum(x.cost), 0) FROM servitize.work_entry x WHERE x.work_order_id = w.id)::float8 AS cost
   FROM servitize.work_order w JOIN servitize.equipment e ON e.id = w.equipment_id
- WHERE w.state = 'closed' AND w.closed_at >= servitize.from_us(:from_us::bigint) AND w.closed_at < servitize.from_us(:to_us::bigint)
+ WHERE w.state = 'closed' AND w.closed_at >= servitize.from_us(:from_us::bigint) AND w.closed_at <= servitize.from_us(:to_us::bigint)
  ORDER BY w.closed_at DESC, w.id DESC
  LIMIT 100;
 
