@@ -67,12 +67,12 @@ async def list_crews(session: Reading) -> Crews:
     return Crews(items=[CrewAnswer.model_validate(row) for row in await session.db.rows("crews")])
 
 
-@router.put("/crews/{crew}", summary="Add a crew, or change it", responses={200: examples(crew=CREW)})
-async def keep_crew(session: Planning, crew: Key, body: KeepCrew) -> CrewAnswer:
+@router.post("/crews", summary="Add a crew, or change it", responses={200: examples(crew=CREW)})
+async def keep_crew(session: Planning, body: KeepCrew) -> CrewAnswer:
     """So many people with these skills, in every window."""
-    await session.db.run("keep_crew", key=crew, name=body.name, people=body.people, skills=body.skills)
-    await session.audit("crew.keep", f"crew/{crew}", people=body.people)
-    return CrewAnswer(key=crew, **body.model_dump())
+    await session.db.run("keep_crew", key=body.key, name=body.name, people=body.people, skills=body.skills)
+    await session.audit("crew.keep", f"crew/{body.key}", people=body.people)
+    return CrewAnswer(**body.model_dump())
 
 
 @router.delete("/crews/{crew}", status_code=204, summary="Remove a crew", responses=responses("not-found"))

@@ -63,9 +63,10 @@ class Part(Answer):
 class KeepPart(
     Strict,
     json_schema_extra={
-        "examples": [{"name": "Bearing 6222 C3", "number": "6222-C3", "price": "640.00", "lead_days": 14}]
+        "examples": [{"key": "brg", "name": "Bearing 6222 C3", "number": "6222-C3", "price": "640.00", "lead_days": 14}]
     },
 ):
+    key: PartKey
     name: Reason
     number: Short = ""
     unit: Annotated[str, StringConstraints(max_length=20, pattern=r"^[\x20-\x7e]*$")] = "1"
@@ -148,7 +149,10 @@ class Crews(Answer):
     items: list[CrewAnswer]
 
 
-class KeepCrew(Strict, json_schema_extra={"examples": [{"name": "North", "people": 3, "skills": ["mechanic"]}]}):
+class KeepCrew(
+    Strict, json_schema_extra={"examples": [{"key": "north", "name": "North", "people": 3, "skills": ["mechanic"]}]}
+):
+    key: PartKey
     name: Reason
     people: Annotated[int, Field(ge=1, le=1000)]
     skills: list[Skill] = Field(default_factory=list, max_length=50)

@@ -29,12 +29,12 @@ async def part(db: Transaction, key: str) -> Part:
     return Part.model_validate(row)
 
 
-async def keep(db: Transaction, key: str, body: KeepPart) -> bool:
+async def keep(db: Transaction, body: KeepPart) -> bool:
     """Add or change a part; True where it is new."""
     return bool(
         await db.value(
             "keep_part",
-            key=key,
+            key=body.key,
             name=body.name,
             number=body.number,
             unit=body.unit,
@@ -72,8 +72,8 @@ async def reserve_for(db: Transaction, who: Principal, work: WorkOrder) -> None:
         if await db.row("part", key=need.key) is None:
             await keep(
                 db,
-                need.key,
                 KeepPart(
+                    key=need.key,
                     name=need.name,
                     number=need.number,
                     unit=need.unit,

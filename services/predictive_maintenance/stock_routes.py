@@ -98,17 +98,17 @@ async def show_part(session: Reading, part: Key) -> Part:
     return await stock.part(session.db, part)
 
 
-@router.put(
-    "/parts/{part}",
+@router.post(
+    "/parts",
     summary="List a spare part, or change it",
     responses={200: examples(part=PART), 201: {"description": "New in the list"}, **responses("invalid-input")},
 )
-async def keep_part(session: Planning, response: Response, part: Key, body: KeepPart) -> Part:
-    """How many there are is told by movements, not here."""
-    if await stock.keep(session.db, part, body):
+async def keep_part(session: Planning, response: Response, body: KeepPart) -> Part:
+    """A part of that key is changed, else it is new (`201`). How many there are is told by movements, not here."""
+    if await stock.keep(session.db, body):
         response.status_code = 201
-    await session.audit("part.keep", f"part/{part}", name=body.name)
-    return await stock.part(session.db, part)
+    await session.audit("part.keep", f"part/{body.key}", name=body.name)
+    return await stock.part(session.db, body.key)
 
 
 @router.post(

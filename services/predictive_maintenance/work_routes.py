@@ -13,7 +13,7 @@ from services.api.errors import ApiError, responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import INT4, LongNumber, Pages, equipment_id, maybe_equipment_id, plain
 from services.predictive_maintenance import service, stock
 from services.predictive_maintenance.examples import PHOTO, STEPPED, WORK_DETAIL, WORK_ENTRY, WORK_ORDER
 from services.predictive_maintenance.model import (
@@ -207,7 +207,7 @@ async def tick_line(
     request: Request,
     session: Operating,
     work_order: LongNumber,
-    line: Annotated[int, Path(ge=0, le=999, examples=[0])],
+    line: Annotated[int, Path(ge=0, le=INT4, examples=[0])],
     body: Tick,
 ) -> WorkDetail:
     """With a note, such as a figure measured; lines count from 0."""
@@ -283,10 +283,10 @@ async def keep_photo(
 async def show_photo(
     session: Reading,
     work_order: LongNumber,
-    sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$", examples=[PHOTO["sha256"]])],
+    sha256: Annotated[str, Path(max_length=64, examples=[PHOTO["sha256"]])],
 ) -> Response:
     """By its hash: it never changes."""
-    row = await session.db.row("work_photo", work=work_order, hash=sha256)
+    row = await session.db.row("work_photo", work=work_order, hash=plain(sha256))
     if row is None:
         raise NotFoundError("there is no such photo, or it is not yours to see")
     headers = {"ETag": f'"{sha256}"', "Content-Disposition": "inline"}

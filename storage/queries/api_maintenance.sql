@@ -69,7 +69,7 @@ SELECT encode(p.sha256, 'hex') AS sha256, p.media_type, length(p.content) AS byt
   FROM servitize.work_photo p WHERE p.work_order_id = :work ORDER BY p.at, p.sha256;
 
 -- name: work_photo(work, hash)^
-SELECT p.media_type, p.content FROM servitize.work_photo p WHERE p.work_order_id = :work AND p.sha256 = decode(:hash, 'hex');
+SELECT p.media_type, p.content FROM servitize.work_photo p WHERE p.work_order_id = :work AND encode(p.sha256, 'hex') = :hash;
 
 -- name: plan_work(equipment, component, kind, task, failure_mode, title, priority, due, plan, who)$
 SELECT servitize.plan_work(:equipment::int, :component::text, :kind::text, :task::text, :failure_mode::text, :title::text, :priority::text,

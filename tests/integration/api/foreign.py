@@ -59,11 +59,67 @@ FOREIGN: dict[str, Maker] = {
         " 'EUR', 0, '{\"lines\": []}', '', '2026-02-01', 'them' FROM c RETURNING id"
     ),
     "position": lambda world, party: [1],
+    "item": row(
+        "INSERT INTO servitize.item (tenant_id, kind, serial, identifier, manufacturer, designation, registered_by)"
+        " VALUES (%(tenant)s, 'foreign-' || %(slug)s, 'F-1', 'https://id.example.com/' || %(slug)s || '/F-1', 'them',"
+        " 'theirs', 'them') ON CONFLICT (identifier) DO UPDATE SET serial = excluded.serial RETURNING id"
+    ),
+    "kind": lambda world, party: [f"foreign-{party.slug}"],
     "code": lambda world, party: ["D101"],
+    "advisory": row(
+        "INSERT INTO servitize.advisory (equipment_id, component, failure_mode, priority, changed_at)"
+        " VALUES (%(equipment)s, 'bearing', 'theirs', 'low', now())"
+        " ON CONFLICT (equipment_id, component, failure_mode) DO UPDATE SET priority = 'low' RETURNING id"
+    ),
+    "work_order": row(
+        "INSERT INTO servitize.work_order (equipment_id, component, kind, title, priority, created_by, changed_at)"
+        " VALUES (%(equipment)s, 'bearing', 'inspection', 'theirs', 'low', 'them', now()) RETURNING id"
+    ),
+    "line": lambda world, party: [0],
+    "sha256": lambda world, party: ["0" * 64],
+    "part": row(
+        "INSERT INTO servitize.part (tenant_id, key, name) VALUES (%(tenant)s, 'part-of-' || %(slug)s, 'theirs')"
+        " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
+    ),
+    "crew": row(
+        "INSERT INTO servitize.crew (tenant_id, key, name, people) VALUES (%(tenant)s, 'crew-of-' || %(slug)s, 'theirs', 1)"
+        " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
+    ),
+    "window": row(
+        "INSERT INTO servitize.maintenance_window (tenant_id, starts_at, ends_at)"
+        " VALUES (%(tenant)s, now() + interval '1 day', now() + interval '2 days') RETURNING id"
+    ),
+    "sample": row(
+        "INSERT INTO servitize.oil_sample (equipment_id, component, sampled_at, figures, verdict, actor)"
+        " VALUES (%(equipment)s, 'bearing', now(), '{}', '[]', 'them')"
+        " ON CONFLICT (equipment_id, component, sampled_at, reference) DO NOTHING RETURNING id"
+    ),
     "user": row(
         f"WITH i AS ({_ISSUER}) INSERT INTO servitize.app_user (tenant_id, issuer_id, subject, name)"
         " SELECT %(tenant)s, i.id, %(slug)s, %(slug)s FROM i"
         " ON CONFLICT (issuer_id, subject) DO UPDATE SET name = excluded.name RETURNING id"
+    ),
+}
+
+_ENDPOINT = (
+    "INSERT INTO servitize.notification_endpoint (tenant_id, name, kind, address)"
+    " VALUES (%(tenant)s, %(slug)s, 'mqtt', %(slug)s) RETURNING id"
+)
+_SUBSCRIPTION = (
+    f"WITH e AS ({_ENDPOINT}) INSERT INTO servitize.subscription (tenant_id, name, endpoint_id)"
+    " SELECT %(tenant)s, %(slug)s, e.id FROM e RETURNING id, endpoint_id, tenant_id"
+)
+FOREIGN |= {
+    "endpoint": row(_ENDPOINT),
+    "schedule": row(
+        "INSERT INTO servitize.on_call_schedule (tenant_id, name, starts_at, shift_hours)"
+        " VALUES (%(tenant)s, %(slug)s, now(), 8) RETURNING id"
+    ),
+    "subscription": row(_SUBSCRIPTION),
+    "delivery": row(
+        f"WITH s AS ({_SUBSCRIPTION}) INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq, kind,"
+        " happened_at, payload, due_at, created_at)"
+        " SELECT s.tenant_id, s.id, s.endpoint_id, 1, 'alarm', now(), '{}', 'infinity', now() FROM s RETURNING id"
     ),
 }
 

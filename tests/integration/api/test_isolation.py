@@ -62,7 +62,9 @@ def example(operation: dict[str, Any]) -> Any:
     """A valid body of the operation, as its schema's example gives it, so that a refusal is about whose it is."""
     if "requestBody" not in operation:
         return None
-    (media,) = operation["requestBody"]["content"].values()
+    media = operation["requestBody"]["content"].get("application/json")
+    if media is None:
+        return None
     options = media["schema"].get("anyOf", [media["schema"]])
     for option in options:
         if "$ref" in option:
@@ -91,8 +93,15 @@ ALL = list(operations())
 V1 = [o for o in ALL if o.path.startswith("/v1/")]
 WITH_ID = [o for o in V1 if o.parameters]
 LISTS = [o for o in V1 if o.method == "get" and not o.parameters and o.id != "event_stream"]  # test_stream.py
-NEW_NAMES = {("register_equipment", "key"), ("add_issuer", "issuer")}
-"""Members of a body that name something new, not something there is."""
+NEW_NAMES = {
+    ("register_equipment", "key"),
+    ("add_issuer", "issuer"),
+    ("keep_part", "key"),
+    ("keep_crew", "key"),
+    ("move_stock", "kind"),
+    ("enter_work", "kind"),
+}
+"""Members of a body that name something new or one of a few words, not something there is."""
 WITH_BODY = [
     (o, name) for o in V1 for name in sorted(FOREIGN.keys() & (o.body or {}).keys()) if (o.id, name) not in NEW_NAMES
 ]
@@ -104,6 +113,9 @@ def send(client: httpx2.Client, operation: Operation, address: str) -> httpx2.Re
             if answer.status_code != 200:
                 answer.read()
             return answer
+    kinds = operation.document.get("requestBody", {}).get("content", {"application/json": None})
+    if "application/json" not in kinds:
+        return client.request(operation.method, address, content=b"\xff\xd8\xff", headers={"content-type": min(kinds)})
     return client.request(operation.method, address, json=operation.body)
 
 

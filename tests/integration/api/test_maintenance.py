@@ -1,4 +1,4 @@
-"""From an alarm to closed work by API, with everything between: decisions, parts, photos, the watch after the repair."""
+"""From an alarm to closed work by API: decisions, parts, photos, the watch after the repair, calendar, oil."""
 
 from __future__ import annotations
 
@@ -169,7 +169,10 @@ def test_what_was_rejected_speaks_again_when_it_is_more_urgent(
 def test_from_acceptance_to_closed_by_what_the_machine_shows(
     world: World, a: httpx2.Client, advisory: dict[str, Any]
 ) -> None:
-    ok(a.put("/v1/parts/brg", json={"name": "Bearing", "price": "99.50", "lead_days": 14, "minimum": "1"}), 201)
+    ok(
+        a.post("/v1/parts", json={"key": "brg", "name": "Bearing", "price": "99.50", "lead_days": 14, "minimum": "1"}),
+        201,
+    )
     ok(a.post("/v1/parts/brg/movements", json={"kind": "received", "quantity": "3"}))
     work = accepted(a, advisory)
     path = f"/v1/work-orders/{work}"
@@ -282,7 +285,7 @@ def test_preventive_tasks_come_due_by_calendar_and_by_condition(world: World, a:
 
 
 def test_the_calendar_puts_work_together_and_says_why(a: httpx2.Client) -> None:
-    ok(a.put("/v1/maintenance/crews/north", json={"name": "North", "people": 2, "skills": ["mechanic"]}))
+    ok(a.post("/v1/maintenance/crews", json={"key": "north", "name": "North", "people": 2, "skills": ["mechanic"]}))
     start = NOW + DAY
     ok(
         a.post(
