@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.interpolate import BSpline, CubicSpline, PchipInterpolator, make_lsq_spline
 
 from core.errors import InvalidInputError
 from models.vibration.spectra import Spectrum, window
@@ -72,7 +72,15 @@ def angle_from_pulses(pulses: FloatArray, samples: int, rate: float, per_turn: i
         )
     t = np.arange(samples) / rate
     turns = np.arange(len(pulses)) / per_turn
-    along = CubicSpline(pulses, turns) if len(pulses) > 8 else PchipInterpolator(pulses, turns)
+    along: CubicSpline | PchipInterpolator | BSpline
+    if len(pulses) > 40 * per_turn:
+        # a rotor's inertia makes its speed smooth; a pulse's edge is only known to a sample: a spline with a knot each
+        # eight pulses averages that out
+        each = 8 * per_turn
+        knots = np.concatenate([[pulses[0]] * 4, pulses[each:-each:each], [pulses[-1]] * 4])
+        along = make_lsq_spline(pulses, turns, knots, k=3)
+    else:
+        along = CubicSpline(pulses, turns) if len(pulses) > 8 else PchipInterpolator(pulses, turns)
     angle = np.asarray(along(t), dtype=np.float64)
     angle[(t < pulses[0]) | (t > pulses[-1])] = np.nan
     return angle

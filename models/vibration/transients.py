@@ -127,12 +127,19 @@ def is_transient(speed: FloatArray, seconds: float, *, share: float = 0.02) -> b
 
 
 def slow_roll(start: Start, below: float, *, order: float = 1.0) -> complex:
-    """The run-out vector: median of what is seen below ``below`` r/min, where the shaft does not bend yet."""
+    """The run-out vector: what is left at 0 r/min of what is seen below ``below`` r/min.
+
+    There the shaft bends with the square of the speed and hardly; that part is fitted and left out.
+    """
     slow = start.speed < below
     if not slow.any():
         raise InvalidInputError(f"nothing was captured below {below:g} r/min", hint="begin the capture at slow roll")
-    v = start.of(order)[slow]
-    return complex(np.median(v.real) + 1j * np.median(v.imag))
+    v, n = start.of(order)[slow], start.speed[slow]
+    if len(n) < 6 or n.max() < 1.5 * n.min():
+        return complex(np.median(v.real) + 1j * np.median(v.imag))
+    design = np.stack([np.ones_like(n), (n / below) ** 2], axis=1)
+    coefficients, *_ = np.linalg.lstsq(design.astype(np.complex128), v, rcond=None)
+    return complex(coefficients[0])
 
 
 def compensate(start: Start, runout: complex, *, order: float = 1.0) -> Start:
