@@ -164,7 +164,8 @@ def critical(start: Start, *, order: float = 1.0) -> Critical | None:
     if not len(inside):
         return None
     k = int(inside[np.argmax(smooth[inside])])
-    if k in (inside[0], inside[-1]):
+    ends = max(float(np.median(smooth[:5])), float(np.median(smooth[-5:])))
+    if k in (inside[0], inside[-1]) or ends > 0.87 * smooth[k]:
         return None  # a rise towards the end of the range is no passage
     peak_speed, peak = _vertex(n, amplitude, k)
     half = _half_power(n, smooth, k, peak)
