@@ -56,7 +56,8 @@ def identification_link(domain: str, kind: str, serial: str) -> str:
 def canonical(link: str) -> str:
     """The one spelling of a link: host in lower case, no query or fragment, escapes only where needed, so that what a
     scanner read is found whatever it made of it."""
-    parts = urlsplit(_checked(link.strip()))
+    scheme, separator, rest = link.strip().partition("://")
+    parts = urlsplit(_checked(f"{scheme.lower()}{separator}{rest}"))
     path = "/".join(quote(unquote(part), safe="") for part in parts.path.rstrip("/").split("/"))
     return f"https://{parts.netloc.lower()}{path}"
 

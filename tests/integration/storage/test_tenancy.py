@@ -67,7 +67,7 @@ API_READS = {
     "replay_request",
 }
 NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "device_order", "outbox", "replay_request"}
-EVERYBODYS = {"alarm_rule", "equipment_type", "role_scope"}
+EVERYBODYS = {"alarm_rule", "delivery_rule", "equipment_type", "role_scope"}
 """Tables that hold nothing of anybody's."""
 API_CALLS = {
     "authenticate",
@@ -139,6 +139,8 @@ API_CALLS |= {
     "put_contract_record",
     "put_emission_factor",
 }
+API_READS |= {"item", "item_kind", "item_step"}
+API_CALLS |= {"put_item_kind", "register_item", "take_item_step"}
 # access: who may come in
 API_READS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
 NOT_FOR_BOARDS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
@@ -149,6 +151,32 @@ API_WRITES = {
     for right in ("INSERT", "UPDATE")
 }
 """By column, and row security holds them to the tenant's own."""
+OF_NOTIFICATIONS = {
+    "delivery",
+    "delivery_attempt",
+    "delivery_rule",
+    "escalation_step",
+    "escalation_timer",
+    "notification_endpoint",
+    "on_call_member",
+    "on_call_override",
+    "on_call_schedule",
+    "subscription",
+}
+API_READS |= OF_NOTIFICATIONS
+NOT_FOR_BOARDS |= OF_NOTIFICATIONS
+API_CALLS |= {"on_call", "quiet_until", "replay_delivery"}
+API_WRITES |= {
+    (table, right)
+    for table in ("notification_endpoint", "on_call_schedule", "subscription")
+    for right in ("INSERT", "UPDATE")
+}
+REPLACED_WHOLE = {
+    (table, right)
+    for table in ("escalation_step", "on_call_member", "on_call_override")
+    for right in ("INSERT", "DELETE")
+}
+"""Rows that say nothing by themselves: who changes what they belong to writes them anew."""
 OF_VIEWS = {"my_points", "opaque"}
 """Views run functions with the rights of whoever asks; what these give is the asker's own."""
 API_CALLS |= OF_VIEWS
@@ -204,7 +232,9 @@ def test_every_right_of_api_and_boards_is_one_that_was_meant(
         role,
     )
     assert {name for name, right in rights if right == "SELECT"} == reads
-    assert {r for r in rights if r[1] != "SELECT"} == ({("audit_log", "INSERT")} if role == API else set())
+    assert {r for r in rights if r[1] != "SELECT"} == (
+        {("audit_log", "INSERT"), *REPLACED_WHOLE} if role == API else set()
+    )
     columns = store.all(
         "SELECT DISTINCT table_name, column_name, privilege_type FROM information_schema.column_privileges "
         "WHERE grantee = %s AND table_schema = 'servitize'",
