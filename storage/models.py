@@ -155,6 +155,17 @@ def file(connection: Connection, name: str, version: int) -> ModelFile:
     return ModelFile(row[0], row[1], bytes(row[2]), bytes(row[3]))
 
 
+def faults_of(connection: Connection, type_key: str) -> dict[int, list[int]]:
+    """When (µs) machines of a type failed or had a defect, by equipment id: confirmed outcomes and events of the kind
+    ``failure``."""
+    with translated():
+        rows = list(load("models").faults_of(connection, type_key=type_key))
+    found: dict[int, list[int]] = {}
+    for equipment, at in rows:
+        found.setdefault(int(equipment), []).append(int(at))
+    return found
+
+
 def steps(connection: Connection, name: str) -> list[tuple[Any, ...]]:
     """(version, at, actor, from, to, reason), oldest first."""
     with translated():

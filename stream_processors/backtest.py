@@ -35,7 +35,7 @@ def backtest(
     processor = Processor(registry)
     last = 0
     for batch in history:
-        for part in _records(batch):
+        for part in records(batch):
             yield from _worth_telling(processor.step(StreamRecord(part)).transitions, since)
         last = int(batch.ts[-1])
         if progress is not None:
@@ -49,8 +49,8 @@ def backtest(
         yield from _worth_telling(processor.step(StreamRecord(TelemetryBatch.empty(last), ticks)).transitions, since)
 
 
-def _records(batch: TelemetryBatch) -> Iterator[TelemetryBatch]:
-    """Cut between instants."""
+def records(batch: TelemetryBatch) -> Iterator[TelemetryBatch]:
+    """The batch, which is in order of time, cut between instants into parts of about :data:`RECORD`."""
     if len(batch) <= RECORD:
         yield batch
         return

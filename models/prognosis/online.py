@@ -70,6 +70,12 @@ class OnlineLife:
             ),
         )
 
+    def renewed(self, row: int) -> None:
+        """The machine's life begins anew; how it is used stays known."""
+        for array in self.fleet.state.dump().values():
+            array[row] = 0
+        self.last[row] = np.nan
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The state itself, machines along the first axis: for snapshots, and to be written into."""
         return {

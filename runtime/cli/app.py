@@ -18,6 +18,8 @@ from runtime.cli import (
     keys,
     maintenance,
     models,
+    normal,
+    outcomes,
     profile,
     prognosis,
     registry,
@@ -58,9 +60,14 @@ app.add_typer(boards.app, name="boards")
 app.command()(replay.replay)
 app.add_typer(replay.evaluate, name="evaluate")
 replay.evaluate.command("cmapss")(prognosis.evaluate_cmapss)
+replay.evaluate.command("skab")(normal.evaluate_skab)
+replay.evaluate.command("azure")(normal.evaluate_azure)
+replay.evaluate.command("ims")(normal.evaluate_ims)
+replay.evaluate.command("metropt3")(normal.evaluate_metropt3)
 replay.evaluate.command("maintenance")(maintenance.evaluate_maintenance)
 replay.evaluate.command("bearings")(diagnosis.evaluate_bearings)
 app.command()(diagnosis.diagnose)
+app.add_typer(outcomes.app, name="outcome")
 app.command()(models.train)
 app.command()(models.models)
 app.command()(models.promote)

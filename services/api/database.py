@@ -22,7 +22,21 @@ Row = dict[str, Any]
 Connection = AsyncConnection[DictRow]
 
 
-_DOMAINS: Final = ("session", "access", "tenancy", "telemetry", "alarms", "stream", "maintenance", "contracts", "diagnosis", "learned", "compare", "trains")
+_DOMAINS: Final = (
+    "session",
+    "access",
+    "tenancy",
+    "telemetry",
+    "alarms",
+    "stream",
+    "notifications",
+    "maintenance",
+    "contracts", "lifecycle", "commands",
+    "diagnosis",
+    "learned",
+    "compare",
+    "trains",
+)
 
 
 @cache

@@ -10,11 +10,13 @@ from services.api.auth import Reading
 from services.api.errors import responses
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, equipment_id
-from services.lifecycle_health import service
+from services.lifecycle_health import items_routes, learned, service
 from services.lifecycle_health.model import EquipmentHealth
 from services.tenancy.service import equipment_ref
 
 router = APIRouter(tags=["health"])
+router.include_router(learned.router)
+router.include_router(items_routes.router)
 
 _REASON: Final[dict[str, Any]] = {
     "condition": "lube_oil.filter/filter_dp_45/high",

@@ -57,5 +57,18 @@ SELECT p.key, servitize.to_us(r.ts) / :step_us::bigint AS step, avg(r.value) AS 
 SELECT servitize.to_us(s.at) AS at, s.state FROM servitize.state_change s WHERE s.equipment_id = :equipment_id ORDER BY s.at;
 
 -- name: failures_of(equipment_id)
+-- Failures that were confirmed since, and those that an event said.
 SELECT servitize.to_us(v.ts) AS at, coalesce(v.body ->> 'component', '') AS component
-  FROM servitize.event v WHERE v.equipment_id = :equipment_id AND v.kind = 'failure' ORDER BY v.ts;
+  FROM servitize.event v WHERE v.equipment_id = :equipment_id AND v.kind = 'failure'
+ UNION
+SELECT servitize.to_us(o.at), o.component FROM servitize.confirmed_outcome o
+ WHERE o.equipment_id = :equipment_id AND o.verdict = 'failure' AND o.withdrawn_at IS NULL
+ ORDER BY 1, 2;
+
+-- name: faults_of(type_key)
+SELECT e.id, servitize.to_us(v.ts) AS at FROM servitize.event v JOIN servitize.equipment e ON e.id = v.equipment_id
+ WHERE e.type_key = :type_key AND v.kind = 'failure'
+ UNION
+SELECT e.id, servitize.to_us(o.at) FROM servitize.confirmed_outcome o JOIN servitize.equipment e ON e.id = o.equipment_id
+ WHERE e.type_key = :type_key AND o.verdict IN ('failure', 'defect') AND o.withdrawn_at IS NULL
+ ORDER BY 1, 2;

@@ -6,7 +6,7 @@ suspect and the condition is the instrument's; where others join it later, the m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,6 +124,15 @@ class NormalScorer:
         self._store(state, row, at, distance, shares, change.value, stands.concern, stands.component, words, out)
         if self.entry.champion:
             out.add(self.transition(state, row, change, at, distance, self._told(shares), words))
+
+    def renewed(self, state: TypeState, row: int, at: int, components: Sequence[str], out: Findings) -> None:
+        """Back to the type's model, to learn the machine anew; what stood is over."""
+        if self.raised[row] >= 0:
+            nothing = np.zeros(len(self.points))
+            self._say(state, row, Change.CLEARED, at, float("nan"), nothing, "", out)
+            self.raised[row] = _SILENT
+        self.doubt[row] = 0
+        self.model.reset(self.memory, np.array([row]))
 
     def transition(
         self,

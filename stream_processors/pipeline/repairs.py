@@ -109,4 +109,5 @@ def forget(state: TypeState, row: int, repair: Repair, out: Findings) -> None:
                 continue
             for field, (fill, _) in operator.fields.items():
                 operator.arrays[field][row, which] = fill
+    state.learned.renewed(state, row, at, renewed, out)
     state.refresh(np.array([row]))

@@ -39,6 +39,10 @@ class Scorer(Protocol):
         """Look at ended steps; their columns are those of the model's :class:`Clock`."""
         ...
 
+    def renewed(self, state: TypeState, row: int, at: int, components: Sequence[str], out: Findings) -> None:
+        """Components of what it looks at were renewed: begin anew where that makes another machine of it."""
+        ...
+
     def arrays(self) -> Arrays:
         """The state itself, machines along the first axis."""
         ...
@@ -60,17 +64,23 @@ class AtWork:
         return {**self.scorer.arrays(), **{f"drift.{key}": a for key, a in self.drift.watch.arrays().items()}}
 
 
+class Looking(Protocol):
+    """Whoever looks at ended steps."""
+
+    def ended(self, state: TypeState, steps: Ended, out: Findings) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Clock:
-    """Steps of one length: the ``columns`` of the type's value matrix that its models look at."""
+    """Steps of one length: the ``columns`` of the type's value matrix that those who look see."""
 
     steps: StepMeans
     columns: Index
-    models: list[AtWork]
+    looking: Sequence[Looking]
 
     def tell(self, state: TypeState, ended: Ended, out: Findings) -> None:
-        for model in self.models:
-            model.ended(state, ended, out)
+        for one in self.looking:
+            one.ended(state, ended, out)
 
 
 class Learned:
@@ -87,6 +97,7 @@ class Learned:
             if set(points_of(entry)) <= layout.column_of.keys():
                 by_step.setdefault(int(entry.features["step_us"]), []).append(entry)
         self.clocks: list[Clock] = []
+        self.models: list[AtWork] = []
         for step, mine in sorted(by_step.items()):
             columns = np.array(sorted({layout.column_of[key] for e in mine for key in points_of(e)}), np.intp)
             place = {self.keys[column]: i for i, column in enumerate(columns.tolist())}
@@ -95,7 +106,7 @@ class Learned:
                 for e in mine
             ]
             self.clocks.append(Clock(StepMeans(machines, len(columns), step), columns, at_work))
-        self.models = [model for clock in self.clocks for model in clock.models]
+            self.models += at_work
         self.normal = [model.scorer for model in self.models if isinstance(model.scorer, NormalScorer)]
 
     def __bool__(self) -> bool:
@@ -117,6 +128,18 @@ class Learned:
             for moment, ended in clock.steps.frames(rows, at, values[:, :, clock.columns], running):
                 found.setdefault(moment, []).append((clock, ended))
         return found
+
+    def renewed(self, state: TypeState, row: int, at: int, components: Sequence[str], out: Findings) -> None:
+        """A repair at ``at``: models that look at these components begin anew with the machine ``row``."""
+        of_point = {p.key: p.component for p in state.layout.points}
+        for clock in self.clocks:
+            touched = False
+            for model in clock.looking:
+                if isinstance(model, AtWork) and any(of_point[key] in components for key in points_of(model.entry)):
+                    model.scorer.renewed(state, row, at, components, out)
+                    touched = True
+            if touched:  # a step that began before the repair is not one of the machine as it is now
+                clock.steps.sum[row], clock.steps.count[row], clock.steps.number[row] = 0.0, 0, -1
 
     def standing(self, row: int) -> list[Standing]:
         """What champions hold against a machine."""
@@ -197,6 +220,10 @@ class LifeScorer:
                     p10, p50, p90, life.unit, life.horizon, (early, usual, late),
                 )
             )  # fmt: skip
+
+    def renewed(self, state: TypeState, row: int, at: int, components: Sequence[str], out: Findings) -> None:
+        if self.entry.features.get("component", "") in components:
+            self.life.renewed(row)
 
     def arrays(self) -> Arrays:
         return self.life.arrays()

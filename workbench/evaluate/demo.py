@@ -9,7 +9,7 @@ them.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,9 +21,11 @@ from core import quality
 from core.condition import ConditionTransition
 from core.equipment import EquipmentType
 from core.errors import InvalidInputError
+from core.learned import ModelEntry, ModelKind
 from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
 from core.telemetry import StreamRecord, TelemetryBatch, Tick
 from core.time import DAY, SECOND, from_datetime
+from models import packing
 from models.types import catalog
 from simulators.engine import Fleet
 from simulators.fleet import CompressorTrainFleet, Frames, MetroTrainFleet
@@ -43,6 +45,27 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
+class PackedModel:
+    """A model on its way to another process: what the registry of models would say of it, and its file."""
+
+    name: str
+    kind: ModelKind
+    type_key: str
+    features: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    file: bytes
+
+    def entry(self) -> ModelEntry:
+        """At work, as champion."""
+        estimator = packing.load(self.file)
+        return ModelEntry(self.name, 1, True, self.kind, self.type_key, self.features, self.reference, estimator)
+
+
+Models = Mapping[str, Sequence[PackedModel]]
+"""By key of the type."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one type's machines went through, and what was said about it."""
 
@@ -58,18 +81,22 @@ def evaluate_demo(
     *,
     jobs: int = 1,
     types: dict[str, EquipmentType] | None = None,
+    models: Models | None = None,
     progress: Progress | None = None,
     period_s: int = PERIOD_S,
 ) -> dict[str, Any]:
     """Run and judge; the result as ``--json`` prints it. See :mod:`workbench.evaluate.verdict` for what counts as what.
 
     ``seeds`` make fleets, plans and weather; equal arguments give equal results. ``jobs`` 2 runs the types in two
-    processes. ``types`` stand in for the catalogue's (by key). ``period_s`` between readings.
+    processes. ``types`` stand in for the catalogue's (by key), ``models`` (packed, by key) look beside the limits.
+    ``period_s`` between readings.
 
     >>> evaluate_demo([1], 0.01, faults=False)["false_alarms"]
     0
     """
-    verdict, machines = run_demo(seeds, days, faults, jobs=jobs, types=types, progress=progress, period_s=period_s)
+    verdict, machines = run_demo(
+        seeds, days, faults, jobs=jobs, types=types, models=models, progress=progress, period_s=period_s
+    )
     return summary(verdict, seeds, days, machines)
 
 
@@ -80,13 +107,14 @@ def run_demo(
     *,
     jobs: int = 1,
     types: dict[str, EquipmentType] | None = None,
+    models: Models | None = None,
     progress: Progress | None = None,
     period_s: int = PERIOD_S,
 ) -> tuple[Verdict, int]:
     """(verdict with every finding and unexplained alarm, machines)."""
     if not seeds or days <= 0:
         raise InvalidInputError("nothing to evaluate", hint="give at least one seed and a positive number of days")
-    tasks = [(kind, list(seeds), days, faults, types, period_s) for kind in range(len(_KINDS))]
+    tasks = [(kind, list(seeds), days, faults, types, models, period_s) for kind in range(len(_KINDS))]
     tell = progress or (lambda share: None)
     if jobs > 1:
         # Forking a process with numpy's threads in it is asking for trouble.
@@ -130,41 +158,69 @@ class _Group:
     points: np.ndarray[Any, np.dtype[np.int32]]
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """The machines of one type, all seeds, registered."""
+
+    groups: list[_Group]
+    registry: RegistrySnapshot
+
+    @classmethod
+    def of(
+        cls, kind: int, seeds: Sequence[int], days: float, faults: bool, known: EquipmentType, period_s: int
+    ) -> World:
+        fleet_type, first, units = _KINDS[kind]
+        by_season = [[seed for seed in seeds if seed % len(_SEASONS) == season] for season in range(len(_SEASONS))]
+        groups = [
+            _group(fleet_type, first, units, mine, season, days, faults, period_s)
+            for season, mine in enumerate(by_season)
+            if mine
+        ]
+        registry, groups = _register(known, groups)
+        return cls(groups, registry)
+
+    def records(self, days: float, period_s: int, progress: Progress | None = None) -> Iterator[StreamRecord]:
+        """All that they send, in order of time."""
+        total = round(days * DAY / (period_s * SECOND))
+        done = 0
+        while done < total:
+            periods = min(PERIODS, total - done)
+            frames = [group.fleet.advance(periods) for group in self.groups]
+            ticks = tuple(Tick(g.tenant, int(f.ts[-1])) for g, f in zip(self.groups, frames, strict=True))
+            yield StreamRecord(_batch(self.groups, frames), ticks)
+            done += periods
+            if progress is not None:
+                progress(done / total)
+
+
+def type_of(kind: int, types: Mapping[str, EquipmentType] | None = None) -> EquipmentType:
+    """The type of a kind of the demo's fleets."""
+    key = _KINDS[kind][0].TYPE
+    return (types or {}).get(key) or catalog()[key]
+
+
 def _run_kind(
     kind: int,
     seeds: list[int],
     days: float,
     faults: bool,
     types: dict[str, EquipmentType] | None,
+    models: Models | None,
     period_s: int,
     progress: Progress | None = None,
 ) -> Run:
-    fleet_type, first, units = _KINDS[kind]
-    known = (types or {}).get(fleet_type.TYPE) or catalog()[fleet_type.TYPE]
-    by_season = [[seed for seed in seeds if seed % len(_SEASONS) == season] for season in range(len(_SEASONS))]
-    groups = [
-        _group(fleet_type, first, units, mine, season, days, faults, period_s)
-        for season, mine in enumerate(by_season)
-        if mine
-    ]
-    registry, groups = _register(known, groups)
-    processor = Processor(registry)
+    known = type_of(kind, types)
+    world = World.of(kind, seeds, days, faults, known, period_s)
+    entries = tuple(m.entry() for m in (models or {}).get(known.key, ()))
+    processor = Processor(replace(world.registry, models=entries))
     transitions: list[ConditionTransition] = []
-    total = round(days * DAY / (period_s * SECOND))
-    done = 0
-    while done < total:
-        periods = min(PERIODS, total - done)
-        frames = [group.fleet.advance(periods) for group in groups]
-        ticks = tuple(Tick(group.tenant, int(f.ts[-1])) for group, f in zip(groups, frames, strict=True))
-        transitions += processor.step(StreamRecord(_batch(groups, frames), ticks)).transitions
-        done += periods
-        if progress is not None:
-            progress(done / total)
-    names = {e.id: e.key for e in registry.equipment.values()}
+    for record in world.records(days, period_s, progress):
+        transitions += processor.step(record).transitions
+    names = {e.id: e.key for e in world.registry.equipment.values()}
     return Run(
-        [fault for group in groups for fault in _truth(group)],
+        [fault for group in world.groups for fault in _truth(group)],
         announced(transitions, names),
-        sum(len(group.names) for group in groups),
+        sum(len(group.names) for group in world.groups),
     )
 
 

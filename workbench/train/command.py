@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.equipment import EquipmentType
 from core.errors import InvalidInputError, NotFoundError
 from core.time import HOUR
 from models import packing
+from models.drift import reference
 from models.prognosis.regression import LifeRegressor
 from storage import models as registry
 from storage.models import ModelStatus, NewModel
@@ -57,11 +59,19 @@ def train(
             {"points": history.points, "settings": history.settings, "step_us": wanted.step, "component":
             wanted.component}, code_version(), metrics,
             {"levels": [0.1, 0.5, 0.9], "knots": fitted.intervals_.knots_.tolist(), "offsets":
-            fitted.intervals_.offsets_.tolist()}, data, packing.sign(data, key),
+            fitted.intervals_.offsets_.tolist(), "reference": learned_from(history)}, data, packing.sign(data, key),
         ),
         actor,
     )  # fmt: skip
     return name, version, metrics
+
+
+def learned_from(history: History) -> dict[str, Any]:
+    """How each point was distributed: what drift is later measured against."""
+    settings = np.concatenate([life.settings for life in history.lives])
+    sensors = np.concatenate([life.sensors for life in history.lives])
+    columns = np.column_stack([settings, sensors]).T
+    return reference(dict(zip((*history.settings, *history.points), columns, strict=True)))
 
 
 def judged(fitted: LifeRegressor, history: History) -> dict[str, Any]:
@@ -84,9 +94,9 @@ def load(connection: psycopg.Connection[Any], name: str, version: int, key: byte
     return packing.load(file.data)
 
 
-def code_version() -> str:
+def code_version(package: ModuleType = models.prognosis) -> str:
     """The program's version, and a hash of the estimators' source: equal means equal code."""
-    folder = Path(models.prognosis.__file__).parent
+    folder = Path(str(package.__file__)).parent
     state = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
         state.update(path.read_bytes().replace(b"\r\n", b"\n"))

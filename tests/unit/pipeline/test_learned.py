@@ -9,6 +9,7 @@ import numpy as np
 
 from core.learned import ModelEntry
 from core.registry import RegistrySnapshot
+from core.telemetry import EventRecord, StreamRecord, TelemetryBatch
 from core.time import DAY, HOUR, SECOND
 from models.drift import DriftWatch, reference
 from stream_processors.pipeline import Processor
@@ -184,6 +185,16 @@ class TestNormalBehaviour:
         run.processor.reconfigure(with_models(run.registry, normal()))
         run([])
         assert [change for _, _, change in self.said(run)] == ["raised"]
+
+    def test_a_repair_clears_what_stood_and_the_machine_is_learned_anew(self) -> None:
+        run = self.watched(normal())
+        run(warm(1500, 1800, **self.ALL))
+        event = EventRecord(1, "maintenance", T0 + 1805 * SECOND, {"renewed": ["seal1", "seal2", "seal3"]})
+        run.processor.step(StreamRecord(TelemetryBatch.empty(), events=(event,)))
+        run(warm(1810, 2400, **self.ALL))
+        assert [change for _, _, change in self.said(run)] == ["raised", "cleared"]
+        (memory,) = run.processor.fleet.types[0].learned.normal
+        assert memory.memory.learned[0] < 700.0
 
     def test_after_a_stop_it_settles_before_it_speaks(self) -> None:
         run = self.watched(normal())
