@@ -58,6 +58,14 @@ FOREIGN: dict[str, Maker] = {
         " total, document, sha256, known_until, closed_by) SELECT c.id, '2026-01', 0, '2026-01-01', '2026-02-01', 1,"
         " 'EUR', 0, '{\"lines\": []}', '', '2026-02-01', 'them' FROM c RETURNING id"
     ),
+    "command": row(
+        "INSERT INTO servitize.command (equipment_id, key, title, class, needed, requested_by, expires_at)"
+        " VALUES (%(equipment)s, 'x', 'X', 'adjust', 1, 'them', now() + interval '1 day') RETURNING id"
+    ),
+    "inhibit": row(
+        "INSERT INTO servitize.emergency_inhibit (tenant_id, equipment_id, reason, set_by)"
+        " VALUES (%(tenant)s, %(equipment)s, 'r', 'them') RETURNING id"
+    ),
     "position": lambda world, party: [1],
     "item": row(
         "INSERT INTO servitize.item (tenant_id, kind, serial, identifier, manufacturer, designation, registered_by)"
@@ -82,7 +90,8 @@ FOREIGN: dict[str, Maker] = {
         " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
     ),
     "crew": row(
-        "INSERT INTO servitize.crew (tenant_id, key, name, people) VALUES (%(tenant)s, 'crew-of-' || %(slug)s, 'theirs', 1)"
+        "INSERT INTO servitize.crew (tenant_id, key, name, people)"
+        " VALUES (%(tenant)s, 'crew-of-' || %(slug)s, 'theirs', 1)"
         " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
     ),
     "window": row(
@@ -117,8 +126,8 @@ FOREIGN |= {
     ),
     "subscription": row(_SUBSCRIPTION),
     "delivery": row(
-        f"WITH s AS ({_SUBSCRIPTION}) INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq, kind,"
-        " happened_at, payload, due_at, created_at)"
+        f"WITH s AS ({_SUBSCRIPTION}) INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq,"
+        " kind, happened_at, payload, due_at, created_at)"
         " SELECT s.tenant_id, s.id, s.endpoint_id, 1, 'alarm', now(), '{}', 'infinity', now() FROM s RETURNING id"
     ),
 }

@@ -54,7 +54,7 @@ def timeline(world: World) -> None:
         connection.execute(b"SET ROLE servitize_owner")
         connection.execute(b"UPDATE servitize.tenant SET publisher_clock = true")
         connection.execute(
-            b"UPDATE servitize.equipment_type SET document = document || %s",
+            b"UPDATE servitize.equipment_type SET revision = revision + 1, document = document || %s",
             [json.dumps({"maintenance": MAINTENANCE, "running": ["running"]})],
         )
         connection.execute(b"UPDATE servitize.equipment SET commissioned_at = %s WHERE key = 'P-1'", [to_datetime(T0)])
