@@ -9,7 +9,6 @@ once.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -20,12 +19,12 @@ from runtime.devices import credential_of, foreign_topics
 from runtime.endpoints import BrokerEndpoint
 from runtime.letters import publish_all
 from runtime.local.access import DeviceCredential
+from storage.keeping import Keeping
 
 log = logging.getLogger(__name__)
 
 _BEAT: Final = 1.0
 """Seconds between looks when nothing is announced."""
-_LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 100
 
 
@@ -52,53 +51,23 @@ class Orders:
         master: Callable[[], str],
     ) -> None:
         self._dsn, self._rights, self._broker, self._master = dsn, rights, broker, master
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+        self._keeping = Keeping("orders", self._session)
+        self.start, self.stop = self._keeping.start, self._keeping.stop
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """Returns when what is under way is done, at most a beat later; after ``timeout`` in any case."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        pause, failing = _BEAT, False
-        while not self._stop.is_set():
-            try:
-                for _ in self._listening():
-                    if failing:
-                        log.info("orders are done again")
-                    pause, failing = _BEAT, False
-            except (psycopg.Error, ServitizeError, OSError) as error:
-                if not failing:
-                    log.warning("orders wait: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
-                failing = True
-                self._stop.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _listening(self) -> Any:
-        """Works off what there is, again and again; yields after each look."""
+    def _session(self) -> None:
+        """Works off what there is, again and again."""
         from storage.queries import load
 
         queries = load("orders")
         with psycopg.connect(self._dsn(), autocommit=True, connect_timeout=5, application_name="servitize orders") as c:
             queries.listen_to_devices(c)
             queries.listen_to_replays(c)
-            queries.listen_to_notices(c)
-            queries.listen_to_captures(c)
-            while not self._stop.is_set():
-                while self._do_device(c, queries) and not self._stop.is_set():
+            while not self._keeping.stopping:
+                while self._do_device(c, queries) and not self._keeping.stopping:
                     pass
-                while self._send_letters(c, queries) and not self._stop.is_set():
+                while self._send_letters(c, queries) and not self._keeping.stopping:
                     pass
-                while self._send_notices(c, queries) and not self._stop.is_set():
-                    pass
-                while self._send_captures(c, queries) and not self._stop.is_set():
-                    pass
-                yield
+                self._keeping.well()
                 for _ in c.notifies(timeout=_BEAT, stop_after=1):
                     pass
 

@@ -96,17 +96,22 @@ def _api(data: DataDirectory, environ: Mapping[str, str]) -> int:
 
 
 def _caretaker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal) -> int:
-    """What must be done once, wherever: rollups, retention, numbering of events; accounts at the broker."""
+    """What must be done once, wherever: rollups, retention, numbering of events, notifications; accounts at the
+    broker."""
     from runtime.account_keeper import AccountKeeper
     from runtime.bootstrap import DEVICE_MASTER
     from runtime.local.rights import BrokerRights
+    from runtime.notify import channels
     from runtime.orders import Orders
+    from services.notifications.deliverer import Deliverer
     from storage.caretaker import Caretaker
 
     at = endpoints(data, "caretaker", environ)
     dsn = at.databases["servitize_writer"]
     caretaker = Caretaker(dsn, lambda: time.time_ns() // 1_000)
-    parts: list[Orders | AccountKeeper] = []
+    parts: list[Orders | AccountKeeper | Deliverer] = [
+        Deliverer(lambda: dsn, channels(data, lambda: at.broker, environ))
+    ]
     if at.control is not None:
         control, master = at.control, data.secret(DEVICE_MASTER)
         parts.append(Orders(lambda: dsn, BrokerRights(data), lambda: at.broker, lambda: master))

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from runtime import bootstrap
+from runtime import bootstrap, notify
 from runtime.account_keeper import AccountKeeper
 from runtime.endpoints import ApiEndpoint, Endpoints
 from runtime.keeper import Keeper, Part
@@ -33,6 +33,7 @@ from runtime.probes import api_is_alive
 from runtime.settings import SPARKPLUG_HOST_ID, Settings
 from runtime.status import PartStatus
 from runtime.steps import StepDone, Steps
+from services.notifications.deliverer import Deliverer
 
 DATABASE, BROKER, INGEST, API = "database", "broker", "ingest", "api"
 PROCESS_MODULE = "runtime.processes"
@@ -107,6 +108,7 @@ class Supervisor:
         )
 
         self._accounts: AccountKeeper | None = None
+        self._deliverer: Deliverer | None = None
 
     # -- lifecycle -------------------------------------------------------------------------------------------
 
@@ -140,6 +142,11 @@ class Supervisor:
                 started.result()
         self.keeper.start()
         self._orders.start()
+        self._deliverer = Deliverer(
+            lambda: self.endpoints.databases[bootstrap.WRITER],
+            notify.channels(self.data, lambda: self.endpoints.broker),
+        )
+        self._deliverer.start()
         if self.endpoints.control is not None:
             dsn, master = self.endpoints.databases[bootstrap.WRITER], self.data.secret(bootstrap.DEVICE_MASTER)
             self._accounts = AccountKeeper(dsn, self.endpoints.control, master)
@@ -149,6 +156,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop all parts in reverse order and give the lock back; safe to call at any point of a start."""
         self._orders.stop()
+        if self._deliverer is not None:
+            self._deliverer.stop()
         if self._accounts is not None:
             self._accounts.stop()
         self.keeper.stop(lambda name, seconds: self._report(StepDone(f"stop {name}", "", seconds)))

@@ -166,6 +166,16 @@ class _Deadlined(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
+class _Whole(io.BufferedReader):
+    """Lines that end: an answer whose head breaks off in the middle is no answer, whatever its first line says."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and (size is None or size < 0 or len(line) < size):
+            raise ConnectionError("it broke off in the middle")
+        return line
+
+
 class _Line:
     """What http.client needs of a socket."""
 
@@ -178,7 +188,7 @@ class _Line:
         self._sock.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Deadlined(self._sock, self._until))
+        return _Whole(_Deadlined(self._sock, self._until))
 
     def close(self) -> None:
         """http.client lets go of the line before the answer is read; who opened the socket closes it."""
@@ -215,7 +225,7 @@ def call(
             raw.settimeout(_left(until))
             raw = (trust or ssl.create_default_context()).wrap_socket(raw, server_hostname=target.host)
         connection = http.client.HTTPConnection(target.host, target.port)
-        connection.sock = _Line(raw, until)  # type: ignore[assignment]
+        connection.sock = _Line(raw, until)
         sent = {
             "Host": target.authority,
             "Connection": "close",

@@ -13,6 +13,7 @@ import psycopg
 
 from core.time import DAY, to_datetime
 from storage import retention
+from storage.keeping import Keeping
 from storage.queries import load
 
 log = logging.getLogger(__name__)
@@ -45,27 +46,26 @@ class Caretaker:
         self._on_outbox = on_outbox
         self._queries = load("caretaker")
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._keeping = Keeping("the caretaker", self._session, failures=(psycopg.Error,), pauses=(_BEAT,))
+        self._slow: threading.Thread | None = None
         self._maintained_at: int | None = None
         self._head = -1
 
     def start(self) -> None:
         self._stop.clear()
-        self._threads = [
-            threading.Thread(target=self._run, name="caretaker", daemon=True),
-            threading.Thread(target=self._run_slow, name="caretaker rollups", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._slow = threading.Thread(target=self._run_slow, name="caretaker rollups", daemon=True)
+        self._keeping.start()
+        self._slow.start()
 
     def stop(self, timeout: float | None = None) -> None:
         """Returns once the threads have ended, a beat or a transaction later; or after ``timeout`` seconds, by a
         process that ends then."""
         self._stop.set()
         deadline = None if timeout is None else time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        self._threads = []
+        self._keeping.stop(timeout)
+        if self._slow is not None:
+            self._slow.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            self._slow = None
 
     def __enter__(self) -> Caretaker:
         self.start()
@@ -74,26 +74,16 @@ class Caretaker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _run(self) -> None:
-        away = False
-        while not self._stop.is_set():
-            try:
-                with psycopg.connect(
-                    self._dsn, autocommit=True, connect_timeout=10, application_name="servitize caretaker"
-                ) as connection:
-                    self._queries.listen(connection)
-                    if away:
-                        log.info("the caretaker has the database back")
-                        away = False
-                    while not self._stop.is_set():
-                        self.round(connection)
-                        for _ in connection.notifies(timeout=_BEAT, stop_after=1):
-                            pass
-            except psycopg.Error as error:
-                if not away:
-                    log.warning("the caretaker has lost the database: %s", error)
-                    away = True
-                self._stop.wait(_BEAT)
+    def _session(self) -> None:
+        with psycopg.connect(
+            self._dsn, autocommit=True, connect_timeout=10, application_name="servitize caretaker"
+        ) as connection:
+            self._queries.listen(connection)
+            while not self._keeping.stopping:
+                self.round(connection)
+                self._keeping.well()
+                for _ in connection.notifies(timeout=_BEAT, stop_after=1):
+                    pass
 
     def round(self, connection: psycopg.Connection[Any]) -> None:
         """Everything that is due, once; ``connection`` in autocommit. For hosts with a loop of their own, and

@@ -9,6 +9,7 @@ from boards.web.app import mount
 from runtime.bootstrap import API, DEVICE_MASTER, parse_type
 from runtime.endpoints import read_endpoints
 from runtime.local.paths import DataDirectory, given_secrets
+from runtime.notify import outbound
 from runtime.processes.logs import log_as_lines
 from runtime.processes.memory import settle
 from services.api.server import make_server
@@ -27,6 +28,7 @@ def main() -> int:
         port=api.port,
         tls_certificate=None if api.certificate is None else Path(api.certificate),
         tls_key=None if api.key is None else Path(api.key),
+        outbound=outbound(),
         metrics_token=data.given_secret("metrics-token"),
         device_master=data.secret(DEVICE_MASTER) if data.given is None else data.given_secret(DEVICE_MASTER),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import services.diagnosis.routes
 import services.lifecycle_health.routes
 import services.notifications.routes
 import services.predictive_maintenance.routes
+import services.remote_operations.routes
 import services.telemetry.routes
 import services.tenancy.routes
 import services.train_health.routes
@@ -56,6 +57,7 @@ ROOMS: Final = (
     services.alarms,
     services.predictive_maintenance,
     services.contracts,
+    services.remote_operations,
     services.diagnosis,
     services.train_health,
     services.notifications,
@@ -83,15 +85,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await state.database.close()
 
 
+def _routes(router: APIRouter) -> Iterator[APIRoute]:
+    """Those of a router and of the routers that it includes."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif isinstance(included := getattr(route, "original_router", None), APIRouter):
+            yield from _routes(included)
+
+
 def _v1() -> APIRouter:
     router = APIRouter(
         prefix="/v1", responses=errors.responses("unauthenticated", "forbidden", "validation", "unavailable")
     )
     for room in ROOMS:
-        for route in room.routes.router.routes:
-            if type(route) is APIRoute:
-                # so that whatever changes something remembers, and no room has to think of it
-                route.__class__ = Remembering
+        for route in _routes(room.routes.router):
+            # so that whatever changes something remembers, and no room has to think of it
+            route.__class__ = Remembering
         router.include_router(room.routes.router)
     return router
 
@@ -100,8 +110,8 @@ def _rules() -> dict[str, Scope]:
     """By operation: the scope it asks for, as its route declares it."""
     found = {}
     for room in ROOMS:
-        for route in room.routes.router.routes:
-            if isinstance(route, APIRoute) and (scope := rule_of(route)) is not None:
+        for route in _routes(room.routes.router):
+            if (scope := rule_of(route)) is not None:
                 found[route.name] = scope
     return found
 

@@ -1,4 +1,4 @@
-"""`/v1/stream`."""
+"""`/v1/stream`, and all other routes of the room."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from services.api.auth import Identified
 from services.api.errors import ParameterError, responses
 from services.api.routing import INT8
 from services.api.state import state_of
-from services.notifications import stream
+from services.notifications import stream, subscription_routes
 
-router = APIRouter(tags=["stream"])
+router = APIRouter()
+router.include_router(subscription_routes.router)
 
 _WIRE = (
     'event: ready\ndata: {"seq":1041}\nid: 1041\nretry: 2000\n\n'
@@ -45,6 +46,7 @@ async def _reserved(request: Request, principal: Identified) -> None:
 
 @router.get(
     "/stream",
+    tags=["stream"],
     summary="Events as they happen",
     response_class=EventSourceResponse,
     responses={

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from typing import Final
 
 import psycopg
@@ -17,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from storage.keeping import Keeping
 from storage.outbox import OutboxReader
 from stream_processors.kafka.events import publish
 from stream_processors.kafka.topics import KafkaSettings
@@ -37,38 +37,24 @@ class OutboxPublisher:
         self._dsn = dsn
         self._settings = settings
         self._client_id = f"{client_id}-outbox"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._keeping = Keeping(
+            "the outbox to Kafka", self._session, failures=(psycopg.Error, KafkaError, OSError), pauses=_PAUSES
+        )
+        self.start, self.stop = self._keeping.start, self._keeping.stop
         self.published = 0
         self.leads = False
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                asyncio.run(self._publish())
-                failures = 0
-            except (psycopg.Error, KafkaError, OSError) as error:
-                if not failures:
-                    log.warning("outbox.interrupted", problem=str(error).strip() or repr(error))
-                self._stop.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                failures += 1
-            finally:
-                self.leads = False
+    def _session(self) -> None:
+        try:
+            asyncio.run(self._publish())
+        finally:
+            self.leads = False
 
     async def _publish(self) -> None:
         reader = OutboxReader(self._dsn)
         try:
             while not reader.lead():
-                if self._stop.wait(_LEAD_SECONDS):
+                if self._keeping.wait(_LEAD_SECONDS):
                     return
             self.leads = True
             producer = AIOKafkaProducer(**self._settings.client(self._client_id), acks="all", enable_idempotence=True)
@@ -84,8 +70,9 @@ class OutboxPublisher:
     async def _follow(self, reader: OutboxReader, producer: AIOKafkaProducer) -> None:
         position = reader.position()
         log.info("outbox.leads", after=position)
-        while not self._stop.is_set():
+        while not self._keeping.stopping:
             rows = reader.after(position)
+            self._keeping.well()
             if not rows:
                 await asyncio.to_thread(reader.wait, _LOOK_SECONDS)
                 continue

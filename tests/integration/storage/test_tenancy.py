@@ -141,6 +141,16 @@ API_CALLS |= {
 }
 API_READS |= {"item", "item_kind", "item_step"}
 API_CALLS |= {"put_item_kind", "register_item", "take_item_step"}
+API_READS |= {"command", "command_rule", "command_step", "emergency_inhibit", "site_permit", "twin_property"}
+API_CALLS |= {
+    "approve_command",
+    "cancel_command",
+    "desire",
+    "give_permit",
+    "lift_inhibit",
+    "request_command",
+    "set_inhibit",
+}
 # access: who may come in
 API_READS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
 NOT_FOR_BOARDS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
