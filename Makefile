@@ -87,6 +87,9 @@ fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes,
 conformance: .venv/READY ## both hosts on thirty minutes of the demonstration's fleet, SKAB and the Azure set: same rows
 	@SERVITIZE_CONFORMANCE=1 $(BIN)/python -m pytest tests/integration/cluster/test_conformance.py -q $(PYTEST_ARGS)
 
+train-weeks: .venv/READY ## twenty train-weeks without a fault through the rules of trains: at most two false alarms
+	@$(BIN)/python -m tests.judges.train.weeks
+
 charts: .venv/READY ## build what tests need to render the Helm chart and read the compose file (Go; minutes, once)
 	@$(BIN)/python -m tests.support.charts
 

@@ -9,7 +9,7 @@ trains formed anew, and storms of codes when the auxiliary supply of a car fails
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -67,6 +67,16 @@ class Record:
     unit: int
     suffix: str
     message: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    unit: int
+    number: int
+    arrived: int
+    closed: int
+    load: float
+    celsius: float
 
 
 def _own_faults(class_: TrainClass) -> dict[str, Fault]:
@@ -129,7 +139,9 @@ class EventTrainFleet:
         self.seeds, self.period_s = self._gear.seeds, period_s
         self._anew = tuple(formed_anew)
         self._rng = [generator(seed, "emu") for seed in self.seeds]
-        count = len(class_.cars) * class_.doors
+        every = range(1, class_.doors + 1)
+        self._door_names = [f"car{c}.door{d}" for c in range(1, len(class_.cars) + 1) for d in every]
+        count = len(self._door_names)
         self._doors = np.array([generator(seed, "emu-doors").normal(1.0, 0.04, count) for seed in self.seeds])
         self._before: FloatArray | None = None
         self._loading: dict[tuple[int, int], tuple[int, float, float]] = {}
@@ -234,29 +246,37 @@ class EventTrainFleet:
     # --- records ---
 
     def _made(self, frames: Frames) -> Iterator[Record]:
+        stops: list[_Stop] = []
         for unit in range(self.units):
-            yield from self._stops(frames, unit)
+            stops += self._stops(frames, unit)
             yield from self._loads(frames, unit)
             yield from self._starts(frames, unit)
             yield from self._storms(frames, unit)
+        for stop in stops:
+            yield from self._applications(stop.unit, stop.arrived)
+        if stops:
+            yield from self._strokes(stops)
 
-    def _stops(self, frames: Frames, unit: int) -> Iterator[Record]:
-        """Brake applications and door strokes of the stops whose doors closed within the frames."""
+    def _stops(self, frames: Frames, unit: int) -> list[_Stop]:
+        """The stops whose doors closed within the frames."""
         end, first = frames.ts[-1] / _SECOND, frames.ts[0] / _SECOND - self.period_s
         timetable = self._gear._timetables[unit]
         timetable.at(np.array([end]))
         closed = timetable._start + 24.0 + 4.0 + np.where(timetable._section == 0, TURN_S, 0.0)
         stops = np.flatnonzero((closed > first) & (closed <= end))
-        if not len(stops):
-            return
         moment = np.searchsorted(frames.ts / _SECOND, closed[stops]).clip(max=len(frames.ts) - 1)
         outside = frames.values[moment, unit, self.column["train.ambient_temperature"]]
-        for i, stop in enumerate(stops.tolist()):
-            arrived = round(float(timetable._start[stop])) * _SECOND
-            done = round(float(closed[stop])) * _SECOND
-            yield from self._applications(unit, arrived)
-            load = float(timetable._load[stop])
-            yield from self._strokes(unit, stop, arrived, done, load, float(outside[i]))
+        return [
+            _Stop(
+                unit,
+                stop,
+                round(float(timetable._start[stop])) * _SECOND,
+                round(float(closed[stop])) * _SECOND,
+                float(timetable._load[stop]),
+                float(celsius),
+            )
+            for stop, celsius in zip(stops.tolist(), outside, strict=True)
+        ]
 
     def _applications(self, unit: int, at: int) -> Iterator[Record]:
         rng = self._rng[unit]
@@ -272,44 +292,70 @@ class EventTrainFleet:
                 }
                 yield _cycle(unit, "brake_application", name, at - 20 * _SECOND, at, values)
 
-    def _strokes(self, unit: int, stop: int, arrived: int, done: int, load: float, celsius: float) -> Iterator[Record]:
-        """One side opens, left at even stops. Passengers get in the way of 1 to 10 % of the closings."""
-        rng, t = self._rng[unit], np.array([done / _SECOND])
-        every = range(1, self.train_class.doors + 1)
-        names = [f"car{c}.door{d}" for c in range(1, len(self.train_class.cars) + 1) for d in every]
-        mine = [i for i, name in enumerate(names) if (int(name[-1]) + stop) % 2]
+    def _strokes(self, stops: Sequence[_Stop]) -> Iterator[Record]:
+        """One side opens, left at even stops. Passengers get in the way of 1 to 10 % of the closings.
+
+        The doors of all stops move at once: the equation costs by the step, not by the door.
+        """
+        drawn = [self._draw(stop) for stop in stops]
+        made = door.close(*(np.concatenate([d[name] for d in drawn]) for name in ("friction", "roller", "obstacle")))
+        first = 0
+        for stop, d in zip(stops, drawn, strict=True):
+            part = slice(first, first + len(d["friction"]))
+            first = part.stop
+            yield from self._told_by(stop, d, [getattr(made, f.name)[part] for f in fields(door.Strokes)])
+
+    def _draw(self, stop: _Stop) -> dict[str, FloatArray]:
+        """What the doors of a stop meet."""
+        rng, t = self._rng[stop.unit], np.array([stop.closed / _SECOND])
+        names = self._door_names
+        mine = [i for i, name in enumerate(names) if (int(name[-1]) + stop.number) % 2]
         clock = {
-            mode: np.array([self._clock(mode, unit, names[i], t)[0] for i in mine])
+            mode: np.array([self._clock(mode, stop.unit, names[i], t)[0] for i in mine])
+            if self._faults(mode)
+            else np.zeros(len(mine))
             for mode in ("door_friction", "door_belt", "door_roller", "door_lock_switch", "door_object")
         }
         n = len(mine)
-        friction = self._doors[unit][mine] * (1.0 + 2.0 * np.minimum(clock["door_friction"], 1.3) ** 1.5)
-        friction = friction * door.stiffness(np.full(n, celsius)) * rng.normal(1.0, 0.03, n)
-        pushed = rng.random(n) < 0.01 + 0.09 * load**2 + 0.5 * (clock["door_object"] > 0.0)
-        made = door.close(friction, 3.0 * (clock["door_roller"] > 0.0), 110.0 * pushed)
-        again = np.where(pushed, rng.integers(1, 3, n), 0)
-        slack = np.where(clock["door_belt"] > 0.0, 3.0, 1.0)
-        time = made.time + rng.normal(0.0, 0.025, n) * slack + again * rng.uniform(1.0, 2.5, n)
+        friction = self._doors[stop.unit][mine] * (1.0 + 2.0 * np.minimum(clock["door_friction"], 1.3) ** 1.5)
+        friction = friction * door.stiffness(np.full(n, stop.celsius)) * rng.normal(1.0, 0.03, n)
+        pushed = rng.random(n) < 0.01 + 0.09 * stop.load**2 + 0.5 * (clock["door_object"] > 0.0)
         missing = 0.0005 + np.where(clock["door_lock_switch"] > 0, 0.001 + 0.049 * clock["door_lock_switch"], 0.0)
-        closed = (made.closed > 0) & (rng.random(n) >= missing)
-        for k, i in enumerate(mine):
+        return {
+            "place": np.array(mine, dtype=np.float64),
+            "friction": friction,
+            "roller": 3.0 * (clock["door_roller"] > 0.0),
+            "obstacle": 110.0 * pushed,
+            "again": np.where(pushed, rng.integers(1, 3, n), 0).astype(np.float64),
+            "slack": np.where(clock["door_belt"] > 0.0, 3.0, 1.0),
+            "missed": (rng.random(n) < missing).astype(np.float64),
+        }
+
+    def _told_by(self, stop: _Stop, d: Mapping[str, FloatArray], made: Sequence[FloatArray]) -> Iterator[Record]:
+        rng, n = self._rng[stop.unit], len(d["friction"])
+        time, peak, mean, charge, power, ripple, arrived = made
+        time = time + rng.normal(0.0, 0.025, n) * d["slack"] + d["again"] * rng.uniform(1.0, 2.5, n)
+        noise = rng.normal(0.0, 1.0, (5, n))
+        for k in range(n):
+            name = self._door_names[int(d["place"][k])]
+            closed = int(arrived[k] > 0 and not d["missed"][k])
             values = {
-                "opening_time": round(float(2.9 + 0.03 * friction[k] + rng.normal(0.0, 0.02)), 3),
+                "opening_time": round(float(2.9 + 0.03 * d["friction"][k] + 0.02 * noise[0, k]), 3),
                 "closing_time": round(float(time[k]), 3),
-                "peak_current": round(float(made.peak[k] * rng.normal(1.0, 0.01)), 3),
-                "mean_current": round(float(made.mean[k] * rng.normal(1.0, 0.01)), 3),
-                "charge": round(float(made.charge[k]), 3),
-                "power": round(float(made.power[k]), 1),
-                "ripple": round(float(made.ripple[k] + abs(rng.normal(0.0, 0.006))), 4),
-                "reopenings": int(again[k]),
-                "closed": int(closed[k]),
-                "temperature": round(celsius + float(rng.normal(0.0, 0.5)), 1),
+                "peak_current": round(float(peak[k] * (1.0 + 0.01 * noise[1, k])), 3),
+                "mean_current": round(float(mean[k] * (1.0 + 0.01 * noise[2, k])), 3),
+                "charge": round(float(charge[k]), 3),
+                "power": round(float(power[k]), 1),
+                "ripple": round(float(ripple[k] + 0.006 * abs(noise[3, k])), 4),
+                "reopenings": int(d["again"][k]),
+                "closed": closed,
+                "temperature": round(float(stop.celsius + 0.5 * noise[4, k]), 1),
             }
-            yield _cycle(unit, "door_stroke", names[i], arrived, done, values)
-            if not closed[k]:
+            yield _cycle(stop.unit, "door_stroke", name, stop.arrived, stop.closed, values)
+            if not closed:
                 noted = {"mean_current": values["mean_current"], "reopenings": values["reopenings"], "speed": 0.0}
-                yield _code(unit, done, "D101", names[i], noted)
-                yield _code(unit, done + 8 * _SECOND, "D101", names[i], noted, active=False)
+                yield _code(stop.unit, stop.closed, "D101", name, noted)
+                yield _code(stop.unit, stop.closed + 8 * _SECOND, "D101", name, noted, active=False)
 
     def _loads(self, frames: Frames, unit: int) -> Iterator[Record]:
         """Load cycles, as exactly as the frames lie."""
