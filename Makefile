@@ -16,12 +16,13 @@ FAULTS ?=
 BENCH ?=
 YEARS ?=
 CLUSTER ?=
+DIAGNOSIS ?=
 
 # Same versions on every platform and Python; no address in a lock, so any index serves it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts clean
+.PHONY: help venv demo test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts diagnosis train-weeks clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -86,6 +87,9 @@ fuzz: .venv/READY ## a hundred thousand hostile payloads through real processes,
 
 conformance: .venv/READY ## both hosts on thirty minutes of the demonstration's fleet, SKAB and the Azure set: same rows
 	@SERVITIZE_CONFORMANCE=1 $(BIN)/python -m pytest tests/integration/cluster/test_conformance.py -q $(PYTEST_ARGS)
+
+diagnosis: .venv/READY ## the whole judge of the diagnosis: machines drawn by lot, counted by class (DIAGNOSIS="--each 100 --seed 1")
+	@$(BIN)/python -m tests.judges.diagnosis.judge $(DIAGNOSIS)
 
 train-weeks: .venv/READY ## twenty train-weeks without a fault through the rules of trains: at most two false alarms
 	@$(BIN)/python -m tests.judges.train.weeks

@@ -74,7 +74,9 @@ def examine(impacts: Impacts, bearings: Mapping[str, Bearing], channel: str) -> 
         best = looked[component, line]
         line, best, unclear = _told_apart(impacts, bearings[component], component, line, looked)
         ranked.sort(key=lambda key: key != (component, line))  # stable: the one chosen first, the rest by quality
-        rival = unclear or _rival(looked, component, line, best)
+        ftf = bearings[component].multiples.get("FTF")
+        sides = (impacts.shaft, *((ftf * impacts.shaft,) if ftf else ()))
+        rival = unclear or _rival(looked, component, line, best, sides)
         if best.quality <= 0 or rival:
             found += [
                 _candidate(impacts, bearings[c], c, part, channel, looked[c, part], decided=False, doubt=rival)
@@ -97,8 +99,7 @@ def examine(impacts: Impacts, bearings: Mapping[str, Bearing], channel: str) -> 
             for (c, other), family in looked.items()
             if c == component and abs(best.frequency / family.expected - 1) < 1.05 * bearings[c].search
         ]
-        ftf = bearings[component].multiples.get("FTF")
-        impacts.explain(best.frequency, sidebands=(ftf * impacts.shaft,) if ftf else ())
+        impacts.explain(best.frequency, sidebands=sides[1:])
     return found
 
 
@@ -144,8 +145,10 @@ def _told_apart(
     return chosen, family, ""
 
 
-def _rival(looked: Mapping[tuple[str, str], Family], component: str, line: str, best: Family) -> str:
-    """What else it might be; empty where the best is sure, or alone."""
+def _rival(
+    looked: Mapping[tuple[str, str], Family], component: str, line: str, best: Family, sides: tuple[float, ...]
+) -> str:
+    """What else it might be; empty where the best is sure, or alone. ``sides``: Hz by which modulation shifts lines."""
     if best.quality >= SURE:
         return ""
     for (c, other), family in looked.items():
@@ -153,6 +156,9 @@ def _rival(looked: Mapping[tuple[str, str], Family], component: str, line: str, 
             continue  # a damaged element modulates at the cage's rate: no rival
         if abs(family.frequency / best.frequency - 1) < 0.004:
             continue  # the same lines: told apart before
+        shifts = [abs(abs(family.frequency - best.frequency) - k * side) for side in sides for k in (1, 2)]
+        if min(shifts) < 0.008 * best.frequency:
+            continue  # a sideband of the best
         if family.quality > RIVAL:
             return f"lines of the {PARTS[line]} and of the {PARTS[other]} are there side by side, both weak"
     return ""

@@ -210,7 +210,8 @@ def _settled(found: list[Judgement], machine: Machine) -> list[Judgement]:
 
 
 _EXPLAINS: Final = {
-    "unbalance": ("misalignment", "looseness"),
+    # broken bars pull unevenly once per turn: their 1× is not the balance's
+    "unbalance": ("misalignment", "looseness", "rotor_bars"),
     "misalignment": ("looseness",),
     "blade_pass": ("looseness",),
     "gear_wear": ("gear_tooth",),

@@ -196,7 +196,8 @@ class Impacts:
         )
 
     def strongest(self, known: tuple[float, ...], search: float) -> Family | None:
-        """The best family on no order of ``known`` (nor related to one), or None where nothing is strong and deep."""
+        """The best family on no order of ``known`` (nor related to one), or None where nothing is strong
+        and at least half deep: what is not healthy is doubted before it is named."""
         grid = self._grid
         free = grid >= 1.2
         for order in known:
@@ -210,7 +211,7 @@ class Impacts:
         for b in np.argsort(-best.max(axis=1))[:6]:
             order = float(grid[free][int(np.argmax(best[b]))])
             found = self.family(order, 0.004)
-            if found.strength >= STRONG and found.depth >= DEEP:
+            if found.strength >= STRONG and found.depth >= 0.6 * DEEP:
                 return found
         return None
 

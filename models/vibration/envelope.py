@@ -22,7 +22,7 @@ from models.vibration.spectra import local_background, window
 
 FloatArray = NDArray[np.float64]
 
-PARTS: Final = (1, 2, 3, 4, 6, 8)
+PARTS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Into how many bands the range up to half the sampling rate is cut."""
 
 
@@ -62,7 +62,7 @@ class Envelopes:
         return -_log_tail(np.full((len(self.bands), 1), self.shape), self.ratio)
 
 
-def tree(rate: float, *, floor: float = 0.0, narrowest: float = 200.0) -> tuple[Band, ...]:
+def tree(rate: float, *, floor: float = 0.0, narrowest: float = 600.0) -> tuple[Band, ...]:
     """All bands of the tree between ``floor`` and half the rate that are at least ``narrowest`` Hz wide."""
     top, found = 0.49 * rate, []
     for parts in PARTS:
@@ -76,8 +76,20 @@ def tree(rate: float, *, floor: float = 0.0, narrowest: float = 200.0) -> tuple[
 
 def envelope(samples: NDArray[np.floating], rate: float, low: float, high: float) -> tuple[FloatArray, float]:
     """(squared envelope of the band, its sampling rate): the band is cut out of the spectrum and shifted to zero."""
+    x = _faded(samples)
+    return _cut(fft.rfft(x), len(x), rate, low, high)
+
+
+def _faded(samples: NDArray[np.floating]) -> FloatArray:
+    """Without the mean, and faded in and out over 1 %: the jump from the last sample to the first would be a blow, and in
+    quiet bands the loudest."""
     x = np.asarray(samples, dtype=np.float64)
-    return _cut(fft.rfft(x - x.mean()), len(x), rate, low, high)
+    x = x - x.mean()
+    edge = max(8, len(x) // 100)
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)
+    x[:edge] *= ramp
+    x[-edge:] *= ramp[::-1]
+    return np.asarray(x)
 
 
 def _cut(transform: NDArray[np.complex128], n: int, rate: float, low: float, high: float) -> tuple[FloatArray, float]:
@@ -108,12 +120,12 @@ def demodulate(
 
     A fine resolution shows lines of steady rate close together; a coarse one lines that slip smears out.
     """
-    x = np.asarray(samples, dtype=np.float64)
+    x = _faded(samples)
     n = len(x)
     if bands is None:
-        bands = tree(rate, narrowest=max(200.0, 1.2 * top))
+        bands = tree(rate, narrowest=max(600.0, 1.2 * top))
     wanted = resolution if isinstance(resolution, tuple) else (resolution,)
-    transform = fft.rfft(x - x.mean())
+    transform = fft.rfft(x)
     powers: list[list[FloatArray]] = [[] for _ in wanted]
     worth = [1.0] * len(wanted)
     kurtosis = []
@@ -190,12 +202,12 @@ def _log_tail(shape: FloatArray, ratio: FloatArray) -> FloatArray:
 
 
 def kurtogram(
-    samples: NDArray[np.floating], rate: float, *, narrowest: float = 200.0
+    samples: NDArray[np.floating], rate: float, *, narrowest: float = 600.0
 ) -> tuple[tuple[Band, ...], FloatArray]:
     """(bands of the tree, spectral kurtosis of each): 0 for noise, -1 for a tone, high where something strikes."""
-    x = np.asarray(samples, dtype=np.float64)
+    x = _faded(samples)
     bands = tree(rate, narrowest=narrowest)
-    transform = fft.rfft(x - x.mean())
+    transform = fft.rfft(x)
     found = []
     for band in bands:
         squared, _ = _cut(transform, len(x), rate, band.low, band.high)
@@ -204,7 +216,7 @@ def kurtogram(
     return bands, np.array(found)
 
 
-def best_band(samples: NDArray[np.floating], rate: float, *, narrowest: float = 200.0) -> Band:
+def best_band(samples: NDArray[np.floating], rate: float, *, narrowest: float = 600.0) -> Band:
     """The band in which the signal is most impulsive."""
     bands, kurtosis = kurtogram(samples, rate, narrowest=narrowest)
     return bands[int(np.argmax(kurtosis))]
