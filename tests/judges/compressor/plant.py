@@ -38,7 +38,7 @@ def _tau(x: Any, seconds: float) -> Any:
 
 @dataclass
 class Plant:
-    """``machines`` trains over ``hours``: inputs (set them before :meth:`run`) and points after it, [moments, machines].
+    """``machines`` trains over ``hours``: inputs (set before :meth:`run`) and points after it, [moments, machines].
 
     ``speed`` share of design, ``flow`` reduced flow φ, ``inlet`` °C. ``lost`` points of efficiency, ``sensors``: what
     is added to points after the physics; ``shake`` mm/s added to both motor bearings.
