@@ -182,7 +182,8 @@ def orbit(
 def waterfall(
     records: Sequence[tuple[int, NDArray[np.floating], float]], place: Place, *, top: float, enveloped: bool = False
 ) -> Curve:
-    """Spectra (or envelope spectra) of several moments (µs, samples, Hz), oldest first."""
+    """Spectra (or envelope spectra) of several moments (µs, samples, Hz), oldest first. Where the speed was another,
+    who asks gives a rate by which the orders stand where those of the newest do."""
     traces = []
     band = None
     for at, samples, rate in sorted(records, key=lambda r: r[0], reverse=True):

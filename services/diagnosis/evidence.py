@@ -158,7 +158,7 @@ def pictures(places: Places, component: str, present: Samples, history: Sequence
         top = SPECTRUM_TOP if housing else min(present.rate / 2, 10.0 * place.speed / 60.0 if place.speed > 0 else 1e9)
         found[f"{channel}.spectrum"] = curves.spectrum(samples, present.rate, place, top=top).document()
         found[f"{channel}.waveform"] = curves.waveform(samples, present.rate, place).document()
-        records = [(s.ts, s.of(channel), s.rate) for s in history if channel in s.channels]
+        records = [(s.ts, s.of(channel), s.rate * slower(s, present)) for s in history if channel in s.channels]
         if housing:
             found[f"{channel}.envelope"] = curves.envelope(samples, present.rate, place).document()
         if len(records) > 1:
@@ -169,6 +169,13 @@ def pictures(places: Places, component: str, present: Samples, history: Sequence
         if pair is not None and pair in present.channels and channel < pair:
             found[f"{channel}.orbit"] = orbit_of(places, present, channel, pair).document()
     return found
+
+
+def slower(samples: Samples, present: Samples) -> float:
+    """What makes one waveform's orders stand where those of ``present`` do: its rate times this."""
+    if not (samples.speed > 0 and present.speed > 0):
+        return 1.0
+    return present.speed / samples.speed
 
 
 def orbit_of(places: Places, samples: Samples, x: str, y: str) -> curves.Curve:

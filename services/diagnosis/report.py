@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+import numpy as np
+
 from models.vibration import curves
 from rendering import documents
 from rendering.curves import draw, trend
@@ -16,7 +18,6 @@ from services.diagnosis.model import Case
 ORDER: Final = ("envelope", "waterfall", "spectrum", "orbit", "waveform")
 """Plots as one reads them: first what decides."""
 _MOST_TRENDS: Final = 6
-_PREFERRED: Final = ("bpfo", "bpfi", "bsf", "envelope_rms", "kurtosis", "velocity", "temperature", "x1_amplitude")
 
 
 def page(case: Case, frozen: Mapping[str, Any], journal: Sequence[Row]) -> str:
@@ -57,6 +58,9 @@ def _place(name: str) -> tuple[int, str]:
     return (ORDER.index(kind) if kind in ORDER else len(ORDER), name)
 
 
-def _rank(found: Mapping[str, Any]) -> tuple[int, str]:
-    last = str(found["point"]).rpartition(".")[2]
-    return (_PREFERRED.index(last) if last in _PREFERRED else len(_PREFERRED), str(found["point"]))
+def _rank(found: Mapping[str, Any]) -> tuple[float, str]:
+    """What grew most comes first: the last tenth over the spread of the first half."""
+    values = np.asarray(found["values"], np.float64)
+    early, late = values[: max(len(values) // 2, 1)], values[-max(len(values) // 10, 1) :]
+    spread = float(np.ptp(early)) + 0.02 * float(np.abs(values).max(initial=0.0)) + 1e-12
+    return (-abs(float(late.mean() - early.mean())) / spread, str(found["point"]))

@@ -111,7 +111,7 @@ async def waterfall(
     place = known.place(data[-1], channel)
     housing = place.unit != "um"
     span = top or (evidence.WATERFALL_ORDERS * place.speed / 60.0 if place.speed > 0 else 500.0)
-    records = [(s.ts, s.of(channel), s.rate) for s in data]
+    records = [(s.ts, s.of(channel), s.rate * evidence.slower(s, data[-1])) for s in data]
     return curves.waterfall(records, place, top=min(span, data[-1].rate / 2), enveloped=housing)
 
 

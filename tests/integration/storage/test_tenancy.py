@@ -187,6 +187,8 @@ REPLACED_WHOLE = {
     for right in ("INSERT", "DELETE")
 }
 """Rows that say nothing by themselves: who changes what they belong to writes them anew."""
+# diagnosis: cases and captures
+API_CALLS |= {"claim_case", "file_diagnosis", "hold_case", "open_case", "request_capture", "work_case"}
 OF_VIEWS = {"my_points", "opaque"}
 """Views run functions with the rights of whoever asks; what these give is the asker's own."""
 API_CALLS |= OF_VIEWS
