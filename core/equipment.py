@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.codes import Advice, CodeDef
+from core.command import CommandDef
 from core.condition import Concern, Priority
 from core.maintenance_plan import MaintenancePlan
 from core.parcels import Retention
@@ -217,6 +218,7 @@ class EquipmentType:
     open: bool = False
     waveforms: tuple[WaveformDef, ...] = ()
     cycles: tuple[CycleDef, ...] = ()
+    commands: tuple[CommandDef, ...] = ()
     codes: tuple[CodeDef, ...] = ()
     maintenance: MaintenancePlan = field(default_factory=MaintenancePlan)
 

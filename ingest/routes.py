@@ -129,8 +129,8 @@ class Router:
         if len(rest) == 1 and rest[0] in _OTHERS:
             route.kind, route.decode = _OTHERS[rest[0]]
             return route
-        if rest == ["twin", "desired"] or (len(rest) == 2 and rest[0] == "commands"):
-            return Route(Kind.OWN, tenant)
+        if rest[:1] == ["twin"] or (rest[:1] == ["commands"] and (len(rest) == 2 or rest[2:] == ["receipt"])):
+            return Route(Kind.OWN, tenant)  # also what devices answer there: whoever sends commands hears it
         return Route(
             Kind.REFUSED,
             tenant,

@@ -30,6 +30,7 @@ from core.maintenance_plan import MaintenancePlan
 from core.time import SECOND, parse_duration
 from models import codes, parcels
 from models.checks import check, check_document
+from models.commands import read_commands, to_documents
 from models.maintenance.plan import check_plan, plan_document, plan_of
 from models.vibration import zones
 from models.yaml_source import Source, read
@@ -121,6 +122,8 @@ def to_document(type_: EquipmentType) -> Document:
         "states": [{"name": s.name, "when": s.when} for s in type_.states],
         "limits": [_limit_document(limit) for limit in type_.limits],
     }
+    if type_.commands:
+        document["commands"] = to_documents(type_.commands)
     if type_.waveforms:
         document["waveforms"] = [parcels.waveform_document(w) for w in type_.waveforms]
     if type_.cycles:
@@ -240,6 +243,7 @@ def _type(document: Document) -> EquipmentType:
         open=bool(document.get("open", False)),
         waveforms=parcels.waveforms(document, repeats),
         cycles=parcels.cycles(document, repeats),
+        commands=read_commands(document),
         codes=codes.codes(document),
         maintenance=plan_of(document),
     )

@@ -1,0 +1,1 @@
+"""How is a machine acted on from afar, safely? Commands, inhibits, permits, twins."""

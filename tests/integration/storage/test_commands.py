@@ -1,0 +1,167 @@
+"""Commands in the database: the same table as the core's, approvals by others, receipts that prove and those that do
+not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from core.command import COMMAND_TRANSITIONS
+from core.errors import ConflictError, ForbiddenError
+from storage.errors import translated
+from storage.migrate import WRITER
+from storage.queries import load
+from tests.integration.storage.helpers import Store
+
+pytestmark = pytest.mark.integration
+
+
+def remote(store: Store) -> None:
+    with psycopg.connect(store.login(WRITER), autocommit=True) as c:
+        load("commands").reported(c, whose="acme", machine="pump-1", given='{"control_mode": "remote"}', versions="{}")
+
+
+def request(store: Store, who: str = "anna", kind: str = "adjust", needed: int = 1, against: str | None = None) -> int:
+    with store.api(store.acme) as c:
+        made = load("api_commands").request_command(
+            c, equipment=store.ours, key="set", title="Set", of_class=kind, parameters='{"x": 1}', conditions="[]",
+            needed=needed, valid_us=600_000_000, against=against, why="test", who=who,
+        )  # fmt: skip
+        return int(made)
+
+
+def approve(store: Store, number: int, who: str) -> str:
+    with store.api(store.acme) as c, translated():
+        return str(load("api_commands").approve_command(c, command=number, why="", who=who))
+
+
+def platform(store: Store, name: str, **values: Any) -> Any:
+    with psycopg.connect(store.login(WRITER), autocommit=True) as c:
+        found = getattr(load("commands"), name)(c, **values)
+        return list(found) if hasattr(found, "__next__") else found
+
+
+def receipt(store: Store, number: int, happened: str, machine: str = "pump-1", whose: str = "acme") -> str:
+    return str(
+        platform(
+            store, "receipt", command=number, whose=whose, machine=machine, happened=happened, said="", facts='{"y": 2}'
+        )
+    )
+
+
+def state(store: Store, number: int) -> str:
+    return str(store.one("SELECT state FROM servitize.command WHERE id = %s", number))
+
+
+def events(store: Store, number: int) -> list[str]:
+    return [
+        e for (e,) in store.all("SELECT event FROM servitize.command_step WHERE command_id = %s ORDER BY id", number)
+    ]
+
+
+def test_the_rules_in_the_table_are_those_of_the_core(store: Store) -> None:
+    rows = store.all("SELECT state, event, next_state, dispatched FROM servitize.command_rule")
+    core = [(r.state.value, r.event.value, r.next_state.value, r.dispatched) for r in COMMAND_TRANSITIONS]
+    assert sorted(rows, key=str) == sorted(core, key=str)
+
+
+def test_asked_agreed_sent_and_done(store: Store) -> None:
+    remote(store)
+    number = request(store)
+    with pytest.raises(ForbiddenError, match="another person"):
+        approve(store, number, "anna")
+    assert approve(store, number, "ben") == "approved"
+    assert receipt(store, number, "done") == "disregarded"  # it never went out
+    (row,) = platform(store, "to_send")
+    assert row[0] == number
+    assert platform(store, "dispatch", command=number, against=None)
+    assert platform(store, "acknowledged", command=number) == "sent"
+    assert receipt(store, number, "done", whose="bolt") == "no command of this machine"
+    assert [receipt(store, number, word) for word in ("received", "started", "started", "done", "broken")] == [
+        "delivered", "executing", "executing", "succeeded", "succeeded",
+    ]  # fmt: skip
+    assert events(store, number) == [
+        "request", "consent", "approve", "disregarded", "dispatch", "acknowledged", "received", "started", "started",
+        "done", "broken",
+    ]  # fmt: skip
+    assert store.one("SELECT result FROM servitize.command WHERE id = %s", number) == {"y": 2}
+    assert store.one("SELECT count(*) FROM servitize.outbox WHERE kind = 'command'") == 5
+
+
+def test_killed_between_marking_and_publishing_it_is_sent_again_and_an_early_answer_counts(store: Store) -> None:
+    remote(store)
+    number = request(store)
+    approve(store, number, "ben")
+    platform(store, "dispatch", command=number, against=None)
+    (row,) = platform(store, "to_send")
+    assert row[9] is True
+    with store.api(store.acme) as c, pytest.raises(ConflictError), translated():
+        load("api_commands").cancel_command(c, command=number, why="", who="anna")
+    assert receipt(store, number, "started") == "executing"
+    assert platform(store, "acknowledged", command=number) == "executing"
+
+
+def test_safety_wants_two_others(store: Store) -> None:
+    remote(store)
+    number = request(store, kind="safety", needed=2)
+    assert approve(store, number, "ben") == "requested"
+    with pytest.raises(ForbiddenError):
+        approve(store, number, "ben")
+    assert approve(store, number, "cleo") == "approved"
+
+
+def test_local_unknown_inhibited_and_interlocked_go_nowhere(store: Store) -> None:
+    assert state(store, request(store)) == "rejected"  # nobody knows its mode
+    remote(store)
+    number = request(store, against="oil pressure low")
+    assert (state(store, number), store.one("SELECT blocked FROM servitize.command WHERE id = %s", number)) == (
+        "rejected", "oil pressure low",
+    )  # fmt: skip
+    waiting = request(store)
+    with store.api(store.acme) as c:
+        inhibit = load("api_commands").set_inhibit(c, equipment=None, why="people on it", who="ben")
+    assert state(store, waiting) == "rejected"
+    assert state(store, request(store)) == "rejected"
+    assert state(store, request(store, kind="read", needed=0)) == "approved"
+    with store.api(store.acme) as c:
+        load("api_commands").lift_inhibit(c, inhibit=inhibit, who="ben")
+    number = request(store)
+    approve(store, number, "ben")
+    platform(store, "reported", whose="acme", machine="pump-1", given='{"control_mode": "local"}', versions="{}")
+    assert platform(store, "dispatch", command=number, against=None) is False
+    assert state(store, number) == "rejected"
+
+
+def test_it_expires_and_a_late_answer_is_still_an_answer(store: Store) -> None:
+    remote(store)
+    late, never = request(store), request(store)
+    approve(store, late, "ben")
+    platform(store, "dispatch", command=late, against=None)
+    with psycopg.connect(store.dsn) as c:
+        c.execute("SET ROLE servitize_owner")
+        c.execute("UPDATE servitize.command SET requested_at = now() - interval '1 hour', expires_at = now()")
+    assert platform(store, "expire") == 2
+    assert (state(store, late), state(store, never)) == ("expired", "expired")
+    assert receipt(store, late, "done") == "succeeded"
+    assert receipt(store, never, "done") == "disregarded"
+    assert platform(store, "expire") == 0
+
+
+def test_a_twin_keeps_versions_and_shows_drift(store: Store) -> None:
+    queries = load("api_commands")
+    with store.api(store.acme) as c:
+        wish = {"equipment": store.ours, "key": "interval", "who": "anna"}
+        assert queries.desire(c, wanted="30", expected=0, **wish) == 1
+        assert queries.desire(c, wanted="20", expected=1, **wish) == 2
+        with pytest.raises(ConflictError), translated(), c.transaction():
+            queries.desire(c, wanted="10", expected=1, **wish)
+    platform(
+        store, "reported", whose="acme", machine="pump-1", given=json.dumps({"interval": 30}),
+        versions=json.dumps({"interval": 1}),
+    )  # fmt: skip
+    with store.api(store.acme) as c:
+        (row,) = [r for r in queries.twin(c, equipment=store.ours) if r[0] == "interval"]
+    assert (row[1], row[2], row[5], row[6], row[8]) == (20, 2, 30, 1, True)
