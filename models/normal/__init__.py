@@ -1,4 +1,5 @@
-"""Normal behaviour: what each sensor should read, given the others and how the machine is driven; and which one does not.
+"""Normal behaviour: what each sensor should read, given the others and how the machine is driven; and which one does
+not.
 
 * :mod:`models.normal.behaviour`: the model of a type, learned from healthy histories, and the scoring of a fleet.
 * :mod:`models.normal.state`: what is remembered of each machine between two frames, plain arrays.

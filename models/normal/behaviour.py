@@ -1,11 +1,12 @@
 """Normal behaviour of the machines of one type, and how far a fleet is from it.
 
-A sensor is expected from the operating point (:mod:`~models.normal.operating`), from the machine's own baseline and from
-the other sensors. What is left is smoothed and measured in two ways (Jackson and Mudholkar 1979, with the covariance of
-:mod:`~models.normal.spread`): T², all residuals together by their covariance, and Q, the residuals of the sensors that
-keep steady, each by its own noise. The others' opinion of each sensor and each sensor's contribution come from the same
-products (reconstruction-based contributions, Alcala and Qin 2009): with the inverse covariance P and the residual r, sensor j
-is ``(P r)_j / P_jj`` away from what the others say of it, and without it T² would be less by ``(P r)_j² / P_jj``.
+A sensor is expected from the operating point (:mod:`~models.normal.operating`), from the machine's own baseline and
+from the other sensors. What is left is smoothed and measured in two ways (Jackson and Mudholkar 1979, with the
+covariance of :mod:`~models.normal.spread`): T², all residuals together by their covariance, and Q, the residuals of
+the sensors that keep steady, each by its own noise. The others' opinion of each sensor and each sensor's contribution
+come from the same products (reconstruction-based contributions, Alcala and Qin 2009): with the inverse covariance P
+and the residual r, sensor j is ``(P r)_j / P_jj`` away from what the others say of it, and without it T² would be
+less by ``(P r)_j² / P_jj``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from models.normal.learning import History
 from models.normal.products import product
 from models.normal.scores import Scores
 from models.normal.state import NONE, NormalState
+from models.normal.words import words
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,16 +49,16 @@ _REST: Final = 0.6
 class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
     """The model of a type: :meth:`fit` on healthy histories, then :meth:`start` and :meth:`step` for a fleet.
 
-    Times in seconds. ``smooth_s`` of residuals; ``settle_s`` in a scored state before anything is said; ``learn_s`` until a
-    machine's own baseline stands; ``recentre_s`` memory of the
-    baseline where the machine keeps steady (along axes that wander it is shorter, as a local-level model has it: the root of
-    noise over wander, Harvey 1989); ``on_s``, ``off_s`` delays of the alarm; ``every_s``
-    at most one row is taken per so long (0: each), learning and scoring alike. ``t_limit``, ``q_limit`` in standard
-    deviations (root of the mean square over what is summed): the least that is alarmed; histories long enough to score
-    one part by the other raise them to what healthy machines reach there. ``agree``: alarm only where T² *and* Q are over
-    their limits, instead of either. ``steady``: a sensor keeps steady if its variogram at the long lag is less than so many
-    times what noise alone would give, or has been seen to stray often enough for that to be known. ``release``: share of
-    the limit below which an alarm goes. ``regressor``: see :class:`~models.normal.operating.OperatingPoint`.
+    Times in seconds. ``smooth_s`` of residuals; ``settle_s`` in a scored state before anything is said; ``learn_s``
+    until a machine's own baseline stands; ``recentre_s`` memory of the baseline where the machine keeps steady (along
+    axes that wander it is shorter, as a local-level model has it: the root of noise over wander, Harvey 1989);
+    ``on_s``, ``off_s`` delays of the alarm; ``every_s`` at most one row is taken per so long (0: each), learning and
+    scoring alike. ``t_limit``, ``q_limit`` in standard deviations (root of the mean square over what is summed): the
+    least that is alarmed; histories long enough to score one part by the other raise them to what healthy machines
+    reach there. ``agree``: alarm only where T² *and* Q are over their limits, instead of either. ``steady``: a sensor
+    keeps steady if its variogram at the long lag is less than so many times what noise alone would give, or has been
+    seen to stray often enough for that to be known. ``release``: share of the limit below which an alarm goes.
+    ``regressor``: see :class:`~models.normal.operating.OperatingPoint`.
 
     ``sensors``, ``settings``, ``units``: names of the columns, kept with the model.
 
@@ -66,7 +68,8 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
     >>> x = np.hstack([heat, 2 * heat, -heat]) + 0.1 * rng.normal(size=(4000, 3))
     >>> model = NormalBehaviour(smooth_s=10, settle_s=10, learn_s=100, recentre_s=1000)
     >>> model = model.fit([History(ts, np.empty((4000, 0)), x)])
-    >>> scores = model.run(History(ts[:600], np.empty((600, 0)), x[:600] + np.where(ts[:600, None] > 4e8, [2.0, 0, 0], 0)))
+    >>> faulty = x[:600] + np.where(ts[:600, None] > 4e8, [2.0, 0, 0], 0)
+    >>> scores = model.run(History(ts[:600], np.empty((600, 0)), faulty))
     >>> bool(scores.alarm[300]), bool(scores.alarm[500]), int(scores.instrument[500])
     (False, True, 0)
     """
@@ -156,9 +159,9 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
     ) -> Scores:
         """A frame of the machines ``rows`` (unique) at ``at`` µs; changes ``state``.
 
-        ``settings`` [rows, k], ``sensors`` [rows, m] in the order of the fit, NaN where unknown. ``scored``: the machine is in a
-        state that the model knows. ``frozen``: an alarm stands, the baseline is left as it is. A row not later than the
-        machine's last one is passed over.
+        ``settings`` [rows, k], ``sensors`` [rows, m] in the order of the fit, NaN where unknown. ``scored``: the
+        machine is in a state that the model knows. ``frozen``: an alarm stands, the baseline is left as it is. A row
+        not later than the machine's last one is passed over.
         """
         scores = Scores.nothing(len(rows), len(self.scale_all_))
         before = state.at[rows]
@@ -220,6 +223,11 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
             getattr(state, name)[rows] = 0.0
         state.alarm[rows] = False
 
+    def words(self, scores: Scores, row: int, names: Sequence[str] = ()) -> str:
+        """See :func:`models.normal.words.words`; names of the sensors are the model's own unless given."""
+        own = names or self.sensors or [f"sensor {j + 1}" for j in range(self.sensors_)]
+        return words(scores, row, own, self.units)
+
     # --- within ---
 
     @property
@@ -265,8 +273,8 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         t = np.sqrt(np.maximum(square, 0.0) / count)
         against = weighted / np.sqrt(precision)
         steady = known & np.isfinite(self.noise_)
-        share = np.where(steady, away**2 / (np.where(np.isfinite(self.noise_), self.noise_, 1.0)
-                                            + cold[:, None] * self.between_), 0.0)  # fmt: skip
+        own = np.where(np.isfinite(self.noise_), self.noise_, 1.0) + cold[:, None] * self.between_
+        share = np.where(steady, away**2 / own, 0.0)
         any_steady = steady.any(1)
         q = np.where(any_steady, np.sqrt(share.sum(1) / np.maximum(steady.sum(1), 1)), np.nan)
         t2, q2 = t / self.limits_[0], q / self.limits_[1]
@@ -280,11 +288,20 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         rest = np.sqrt(np.maximum(square - most, 0.0) / np.maximum(count - 1, 1)) / self.limits_[0]
         alone = (distance >= 1.0) & (rest < _REST) & (count >= 3)
         out.fill(
-            i, self.used_, self.scale_, t2=t2, q=q2, distance=distance, residual=np.where(known, away, np.nan),
-            against=np.where(known, against, np.nan), contribution=removes / np.maximum(removes.sum(1), 1e-300)[:, None],
-            instrument=np.where(alone, self.used_[suspect], -1), share=np.minimum(most / np.maximum(square, 1e-300), 1.0),
-            alarm=alarm, cold=cold,
-        )  # fmt: skip
+            i,
+            self.used_,
+            self.scale_,
+            t2=t2,
+            q=q2,
+            distance=distance,
+            residual=np.where(known, weighted / precision, np.nan),
+            against=np.where(known, against, np.nan),
+            contribution=removes / np.maximum(removes.sum(1), 1e-300)[:, None],
+            instrument=np.where(alone, self.used_[suspect], -1),
+            share=np.minimum(most / np.maximum(square, 1e-300), 1.0),
+            alarm=alarm,
+            cold=cold,
+        )
 
     def _opinions(
         self, away: FloatArray, known: BoolArray, variance: FloatArray

@@ -43,7 +43,8 @@ _NO_LIMIT: Final = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """One machine, healthy or not: ``ts`` µs growing [T], ``settings`` [T, k] (k may be 0), ``sensors`` [T, m]; NaN is unknown."""
+    """One machine, healthy or not: ``ts`` µs growing [T], ``settings`` [T, k] (k may be 0), ``sensors`` [T, m]; NaN is
+    unknown."""
 
     ts: IntArray
     settings: FloatArray
@@ -123,7 +124,7 @@ def learn(model: NormalBehaviour, histories: Sequence[History]) -> Learned:
 
 
 def calibrate(model: NormalBehaviour, histories: Sequence[History]) -> None:
-    """Raise the limits to what healthy machines reach that the model had not seen; nothing where histories are short."""
+    """Raise the limits to what healthy machines reach that the model had not seen; nothing if histories are short."""
     long = [h for h in histories if len(h) and (h.ts[-1] - h.ts[0]) / _US >= 2 * _LONG * model.smooth_s]
     if not long:
         return

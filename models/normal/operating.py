@@ -27,11 +27,12 @@ _BEYOND: Final = 0.25
 
 
 class OperatingPoint(BaseEstimator):  # type: ignore[misc]
-    """Expected sensors [rows, m] from settings [rows, k]: a line, and a parabola where there are rows enough, per regime.
+    """Expected sensors [rows, m] from settings [rows, k]: a line, and a parabola where there are rows enough, per
+    regime.
 
-    Regimes are found, not given (:class:`~models.prognosis.regimes.RegimeNormaliser`); k may be 0: then what is expected
-    is the mean. ``regressor``: any of scikit-learn's that takes several targets, instead of the parabola (it sees the
-    settings standardised). NaN in a sensor leaves that value out; rows with NaN in a setting are not used.
+    Regimes are found, not given (:class:`~models.prognosis.regimes.RegimeNormaliser`); k may be 0: then what is
+    expected is the mean. ``regressor``: any of scikit-learn's that takes several targets, instead of the parabola (it
+    sees the settings standardised). NaN in a sensor leaves that value out; rows with NaN in a setting are not used.
 
     Attributes: ``low_``, ``high_`` [k] of what was seen, ``regimes_``, ``coefficients_`` [regimes, 1 + 2k, m].
 
@@ -49,7 +50,7 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
     def fit(self, settings: FloatArray, sensors: FloatArray) -> Self:
         known = np.isfinite(settings).all(1)
         settings, sensors = settings[known], sensors[known]
-        k, m = settings.shape[1], sensors.shape[1]
+        k = settings.shape[1]
         self.low_, self.high_ = (settings.min(0), settings.max(0)) if len(settings) else (np.zeros(k), np.zeros(k))
         self.centre_ = settings.mean(0) if len(settings) else np.zeros(k)
         spread = settings.std(0) if len(settings) else np.ones(k)

@@ -19,10 +19,11 @@ class Scores:
     """Of r machines with m sensors; NaN, −1 or False where nothing could be said.
 
     ``t2``, ``q`` in units of their limits, ``distance`` of the two as the model is told to take them: 1 is the limit.
-    ``residual`` [r, m] measured − expected from the operating point and the machine's baseline, smoothed, in the points'
-    units; ``against`` [r, m] measured − expected from the *other* sensors, in standard deviations of that: its sign says
-    which way. ``contribution`` [r, m] sums to 1. ``instrument`` column of the one channel without which all others agree,
-    else −1, and ``instrument_share`` how much of T² it makes. ``alarm`` is held. ``cold`` 1: only the type is known.
+    ``residual`` [r, m] measured − expected from the operating point, the machine's baseline and the *other* sensors,
+    smoothed, in the points' units; ``against`` [r, m] the same in standard deviations of what the others leave open:
+    its sign says which way. ``contribution`` [r, m] sums to 1. ``instrument`` column of the one channel without which
+    all others agree, else −1, and ``instrument_share`` how much of T² it makes. ``alarm`` is held. ``cold`` 1: only
+    the type is known.
     """
 
     t2: FloatArray

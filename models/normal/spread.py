@@ -1,11 +1,11 @@
 """How healthy residuals are spread: noise at once, and wandering with time.
 
-A short history does not show how far a sensor strays: a tank that cools for ten minutes looks like a sensor with a small
-spread, and alarms for the rest of the day. So the spread is told apart by the variogram (Matheron 1963),
-``G(h) = ½ E[(s(t+h) − s(t)) (s(t+h) − s(t))ᵀ]``: what is there at a short lag is noise ``N``, and what is added per second
-until a long lag is wander ``W``. After a time τ since its baseline was learned, a residual has the covariance ``N + 2 W τ``.
-Both are made diagonal by the same axes (generalised eigenvectors, ``Vᵀ N V = 1``, ``Vᵀ W V = diag``): a fleet whose machines
-have had their baselines for different times is still scored by one matrix product.
+A short history does not show how far a sensor strays: a tank that cools for ten minutes looks like a sensor with a
+small spread, and alarms for the rest of the day. So the spread is told apart by the variogram (Matheron 1963), ``G(h)
+= ½ E[(s(t+h) − s(t)) (s(t+h) − s(t))ᵀ]``: what is there at a short lag is noise ``N``, and what is added per second
+until a long lag is wander ``W``. After a time τ since its baseline was learned, a residual has the covariance ``N + 2
+W τ``. Both are made diagonal by the same axes (generalised eigenvectors, ``Vᵀ N V = 1``, ``Vᵀ W V = diag``): a fleet
+whose machines have had their baselines for different times is still scored by one matrix product.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _FLOOR: Final = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """``axes`` [m, m] columns with noise 1; ``wander`` [m] added variance per second along each; ``stray`` [m] variogram of
+    """``axes`` [m, m] columns with noise 1; ``wander`` [m] added variance per second along each; ``stray`` [m]
+    variogram of
     each sensor at the long lag; ``stretches``: how many independent ones of that length were seen."""
 
     axes: FloatArray
@@ -39,7 +40,8 @@ class Spread:
 
 
 def variogram(grids: Sequence[FloatArray], lag: int) -> FloatArray:
-    """[m, m] at a lag in rows, over histories [rows, m] on an even grid; NaN where unknown. Zero where there are no pairs."""
+    """[m, m] at a lag in rows, over histories [rows, m] on an even grid; NaN where unknown. Zero where there are no
+    pairs."""
     m = grids[0].shape[1]
     total, count = np.zeros((m, m)), np.zeros((m, m))
     for grid in grids:

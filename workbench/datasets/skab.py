@@ -24,7 +24,8 @@ _TIME: Final = "datetime"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """``ts`` [rows] µs, strictly growing; ``values`` [rows, sensors], NaN where empty; ``anomaly`` [rows], None if unlabelled."""
+    """``ts`` [rows] µs, strictly growing; ``values`` [rows, sensors], NaN where empty; ``anomaly`` [rows], None if
+    unlabelled."""
 
     name: str
     ts: NDArray[np.int64]
