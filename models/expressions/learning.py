@@ -46,12 +46,13 @@ class Learner(Operator):
         return bool((self.arrays["elapsed"][frame.rows] >= self.learn).all())
 
 
-class Baseline(Learner):
-    """Mean of the first ``learn`` of known samples; unknown until then, frozen after."""
+class Mean(Learner):
+    """Base of those that learn a mean."""
 
     fields: ClassVar = {**Learner.fields, "mean": (0.0, float), "n": (0.0, float)}
 
-    def __call__(self, frame: Frame, x: FloatArray, freeze: FloatArray | None = None) -> FloatArray:
+    def follow(self, frame: Frame, x: FloatArray, freeze: FloatArray | None) -> FloatArray:
+        """The mean where it is learned, learning from ``x`` where it is not."""
         if self.learned(frame):
             mean: FloatArray = self.arrays["mean"][frame.rows]
             return mean.copy()
@@ -65,27 +66,38 @@ class Baseline(Learner):
         self.write(frame.rows, mean=mean, n=n)
         return np.where(ready, mean, np.nan)
 
-    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
-        """What has been learned is the same at all moments."""
+    def unchanged(self, frame: Frame) -> FloatArray | None:
+        """What has been learned is the same at all moments of a frame; None while something is being learned."""
         now = frame.steps[0]
         if not self.learned(now):
-            return super().scan(frame, *inputs)
+            return None
         mean = self.arrays["mean"][now.rows]
         return np.broadcast_to(mean, (len(frame.steps), *mean.shape)).reshape(-1, self.k)
 
 
-class BaselineOf(Baseline):
+class Baseline(Mean):
+    """Mean of the first ``learn`` of known samples; unknown until then, frozen after."""
+
+    def __call__(self, frame: Frame, x: FloatArray, freeze: FloatArray | None = None) -> FloatArray:
+        return self.follow(frame, x, freeze)
+
+    def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
+        """All moments at once where it has been learned."""
+        mean = self.unchanged(frame)
+        return super().scan(frame, *inputs) if mean is None else mean
+
+
+class BaselineOf(Mean):
     """As :class:`Baseline`, of the part that ``identity`` names: another number there, and it is learned anew.
 
     An unknown identity changes nothing. The first one known is taken for the one that was there all along.
     """
 
-    fields: ClassVar = {**Baseline.fields, "identity": (np.nan, float)}
+    fields: ClassVar = {**Mean.fields, "identity": (np.nan, float)}
 
     def __call__(
-        self, frame: Frame, x: FloatArray, identity: FloatArray | None = None, freeze: FloatArray | None = None
+        self, frame: Frame, x: FloatArray, identity: FloatArray, freeze: FloatArray | None = None
     ) -> FloatArray:
-        assert identity is not None
         (before,) = self.read(frame.rows, "identity")
         known = identity == identity
         other = known & (before == before) & (identity != before)
@@ -99,15 +111,14 @@ class BaselineOf(Baseline):
                 n=np.where(other, 0.0, n),
             )
         self.write(frame.rows, identity=np.where(known, identity, before))
-        return super().__call__(frame, x, freeze)
+        return self.follow(frame, x, freeze)
 
     def scan(self, frame: Frame, *inputs: FloatArray) -> FloatArray:
         """All moments at once where nobody else comes in."""
         identity = np.broadcast_to(inputs[1], (len(frame.index), self.k)).reshape(len(frame.steps), -1, self.k)
         (before,) = self.read(frame.steps[0].rows, "identity")
-        if ((identity == before) | np.isnan(identity)).all():
-            return super().scan(frame, *inputs)
-        return Operator.scan(self, frame, *inputs)
+        mean = self.unchanged(frame) if ((identity == before) | np.isnan(identity)).all() else None
+        return super().scan(frame, *inputs) if mean is None else mean
 
 
 class Expected(Learner):
