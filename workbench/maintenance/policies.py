@@ -17,12 +17,14 @@ from models.maintenance.urgency import Prognosis, urgency
 from workbench.maintenance.fleet import Lives, World
 
 YEAR: Final = 365
-SETTLING: Final = 3 * YEAR
-"""Days before the year that counts: six mean lives of the shortest policy."""
+SETTLING: Final = 2 * YEAR
+"""Days before the year that counts: ages are mixed by then."""
 _P10, _P90 = -1.2816, 1.2816
 """Quantiles of the standard normal."""
-_WINDOW_DAYS: Final = (1, 3)
-"""Planned windows: every Tuesday and Thursday, a shift of eight hours with one crew."""
+_WINDOW_DAYS: Final = (0, 1, 2, 3, 4)
+"""Planned windows: every weekday, a shift of eight hours with one crew, which is one bearing."""
+_IN_SIGHT: Final = 6
+"""Orders that the calendar arranges at once, by their dates; later ones wait their turn, as planners have them do."""
 
 
 @dataclass(slots=True)
@@ -190,8 +192,12 @@ def _order(world: World, machine: int, day: int, failure: float, *, real: bool, 
 
 
 def _now(world: World, orders: list[_Order], day: int, crews: list[Crew]) -> list[_Order]:
-    """What the calendar puts into today's window, of all that is open and all windows of the next six weeks."""
-    days = [d for d in range(day, day + 42) if d % 7 in _WINDOW_DAYS]
+    """What the calendar puts into today's window, of all that is open and all windows of the next two weeks."""
+    if len(orders) == 1:
+        # alone it is put into the first window in which its parts are there: nothing to arrange
+        return [order for order in orders if order.earliest <= day]
+    days = [d for d in range(day, day + 14) if d % 7 in _WINDOW_DAYS]
+    orders = sorted(orders, key=lambda order: (order.due, order.machine))[:_IN_SIGHT]
     windows = [Window(d, d * DAY + 6 * HOUR, d * DAY + 14 * HOUR) for d in days]
     jobs = [
         Job(

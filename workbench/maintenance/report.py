@@ -12,7 +12,7 @@ import numpy as np
 from workbench.maintenance.fleet import World, draw
 from workbench.maintenance.policies import POLICIES, SETTLING, YEAR, Year
 
-FALSE_ALARMS: Final = (0.0, 0.02, 0.1, 0.3, 1.0)
+FALSE_ALARMS: Final = (0.0, 0.02, 0.05, 0.1, 0.2)
 """Per machine and month."""
 LEADS: Final = (2.0, 5.0, 10.0, 20.0, 40.0)
 """Median days from alarm to failure."""
@@ -131,7 +131,7 @@ def _reading(report: Report, age: float) -> list[str]:
     if worse:
         short = (
             f"With {usual:g} false alarms, a warning of {max(worse):g} days or less is worth less than replacing\n"
-            "at the best age: windows come twice a week, and parts take their time."
+            "at the best age: an order waits for its window, and windows for parts."
         )
     often = f"With {lead:g} days' warning, none of the rates of false alarms tried uses up what the advisories gain."
     if costly:

@@ -7,7 +7,7 @@ import pytest
 
 from workbench.maintenance.fleet import World, draw
 from workbench.maintenance.policies import POLICIES, SETTLING, YEAR
-from workbench.maintenance.report import Report, page, trial
+from workbench.maintenance.report import FALSE_ALARMS, LEADS, Report, page, trial
 
 WORLD = World.of_catalogue()
 
@@ -46,7 +46,7 @@ def test_a_seed_draws_the_same_lives_whatever_alarms_are_like():
 
 def test_the_page_is_made_of_figures():
     found = tuple(trial(WORLD.but(machines=4), policy, [1, 2]) for policy in POLICIES)
-    rates = {(r, d): 1_000.0 for r in (0.0, 0.02, 0.1, 0.3, 1.0) for d in (2.0, 5.0, 10.0, 20.0, 40.0)}
+    rates = {(r, d): 1_000.0 for r in FALSE_ALARMS for d in LEADS}
     text = page(Report(WORLD, WORLD.best_age(), found, rates, 2, 1))
     assert "| perfect foresight |" in text
     assert "{" not in text
