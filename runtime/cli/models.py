@@ -28,6 +28,9 @@ Points = Annotated[
     str, typer.Option("--points", metavar="A,B", help="What to look at (default: all that is measured).")
 ]
 Settings = Annotated[str, typer.Option("--settings", metavar="A,B", help="Points that say how the machine is driven.")]
+Alone = Annotated[
+    str, typer.Option("--alone", metavar="A,B", help="Points that are the only witnesses of a fault (normal).")
+]
 Component = Annotated[str, typer.Option("--component", metavar="KEY", help="Only failures of this component.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="Only this tenant's machines.")]
 Failures = Annotated[
@@ -47,6 +50,7 @@ def train(
     component: Component = "",
     tenant: Tenant = None,
     failures: Failures = None,
+    alone: Alone = "",
     time_from: From = None,
     time_to: To_ = None,
     home: Home = None,
@@ -81,7 +85,7 @@ def train(
     if kind not in ("remaining-life", "normal"):
         raise InvalidInputError(f"{kind!r} is no kind of model", hint="remaining-life or normal")
     if kind == "normal":
-        _train_normal(type_key, step, points, settings, tenant, time_from, time_to, home, as_json=as_json)
+        _train_normal(type_key, step, points, settings, alone, tenant, time_from, time_to, home, as_json=as_json)
         return
     wanted = Wanted(type_key, parse_duration(step or "1 h"), _keys(points), _keys(settings), component, tenant, known)
     with _signing(home) as (connection, key):
@@ -99,6 +103,7 @@ def _train_normal(
     step: str | None,
     points: str,
     settings: str,
+    alone: str,
     tenant: str | None,
     time_from: str | None,
     time_to: str | None,
@@ -113,7 +118,13 @@ def _train_normal(
 
     window = tuple(None if text is None else parse_instant(text) for text in (time_from, time_to))
     wanted = Wanted(
-        type_key, _keys(settings), _keys(points), parse_duration(step or "1 min"), (window[0], window[1]), tenant
+        type_key,
+        _keys(settings),
+        _keys(points),
+        parse_duration(step or "1 min"),
+        (window[0], window[1]),
+        tenant,
+        _keys(alone),
     )
     data = data_directory(home)
     with access.endpoints_of(data) as endpoints, access.connected(endpoints.databases["owner"]) as connection:

@@ -28,6 +28,10 @@ Seeds = Annotated[str, typer.Option("--seeds", metavar="A-B", help="Fleets to ju
 Days = Annotated[float, typer.Option("--days", min=0.5, help="Simulated days per fleet.")]
 Faults = Annotated[str, typer.Option("--faults", metavar="all|none", help="none: nothing may be alarmed.")]
 
+Models = Annotated[
+    Path | None,
+    typer.Option("--models", metavar="DIR", help="Learned models look too; made there if missing."),
+]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes at work.")]
 
 
@@ -75,6 +79,7 @@ def evaluate_demo(
     days: Days = 2.0,
     faults: Faults = "all",
     jobs: Jobs = 2,
+    models: Models = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the core on simulated fleets faster than real time: three compressor trains and a six-car train each.
@@ -83,10 +88,11 @@ def evaluate_demo(
     Examples:
       servitize evaluate demo --seeds 1-3 --days 2
       servitize evaluate demo --seeds 1-10 --days 7 --faults none --json
+      servitize evaluate demo --seeds 21-23 --days 7 --models demo-models     (learned there the first time)
     """
     from core.errors import InvalidInputError
     from workbench.evaluate.report import evaluate_demo_command
 
     if faults not in ("all", "none"):
         raise InvalidInputError(f"{faults!r} is no choice of faults", hint="all or none")
-    sys.exit(evaluate_demo_command(seeds, days, faults=faults == "all", as_json=as_json, jobs=jobs))
+    sys.exit(evaluate_demo_command(seeds, days, faults=faults == "all", as_json=as_json, jobs=jobs, models=models))

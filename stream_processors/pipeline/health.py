@@ -50,8 +50,8 @@ def assess(state: TypeState, rows: Index, at: IntArray, out: Findings) -> None:
     with np.errstate(divide="ignore"):
         index = 100.0 * np.exp(np.log1p(-takes / 100.0) @ on)
     for scorer in state.learned.normal:
-        for ill, component in scorer.losses(rows):
-            index[ill, component] *= 1.0 - normal.TAKES / 100.0
+        for ill, where in scorer.losses(rows):
+            index[ill, where] *= 1.0 - normal.TAKES / 100.0
     was = state.reasons[rows]
     # a reason that is there stays until it is gone: the figure at the edge decides nothing
     reasons = (takes >= 2.0) | (was & (takes >= 1.0)) | (state.active[rows] & layout.limits.machine)

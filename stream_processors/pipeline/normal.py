@@ -1,7 +1,9 @@
 """Learned normal behaviour on the stream: distances from normal become conditions, stored scores and health.
 
 One condition at a time per machine and model. Where one channel alone explains the distance, the instrument is the
-suspect and the condition is the instrument's; where others join it later, the machine's condition takes its place.
+suspect and the condition is the instrument's; where others join it later, the machine's condition takes its place. A
+point that is the only witness of a fault (a filter's differential pressure; ``alone`` among the model's features) is
+believed.
 """
 
 from __future__ import annotations
@@ -64,6 +66,9 @@ class NormalScorer:
         self.components = np.array(
             [layout.components.index(p.component) if p.component in layout.components else -1 for p in self.points]
         )
+        witnesses = set(entry.features.get("alone", ()))
+        self.alone = np.array([p.key in witnesses for p in self.points])
+        """Of a point: the only witness of a fault, so that it is believed where it moves alone."""
         self.memory = self.model.start(machines)
         self.raised = np.full(machines, _SILENT, np.int64)
         """The sensor that the standing condition names, −1 where none stands."""
@@ -83,6 +88,7 @@ class NormalScorer:
             )
         ill = (state.active[rows] & self.layout.limits.machine).any(axis=1)
         scores = self.model.step(self.memory, rows, at, settings, sensors, None, ill)
+        scores.instrument = np.where(self.alone[scores.instrument], -1, scores.instrument)
         looks = scores.ready & (at // LOOK > self.looked[rows] // LOOK)
         moves = scores.alarm != (self.raised[rows] >= 0)
         doubtful = scores.alarm & self.instrument[rows] & scores.ready & (scores.instrument < 0)
@@ -198,7 +204,7 @@ class NormalScorer:
 
     def _words(self, scores: Any, i: int, shares: FloatArray) -> str:
         """Which sensors, which way, how far: "oil temperature 6.2 °C higher than expected (4.1 σ, 63 %)"."""
-        found = []
+        found: list[str] = []
         for j in np.argsort(-shares, kind="stable")[:_NAMED].tolist():
             if shares[j] < 0.1 and found:
                 break

@@ -94,10 +94,8 @@ def evaluate_demo(
     >>> evaluate_demo([1], 0.01, faults=False)["false_alarms"]
     0
     """
-    verdict, machines = run_demo(
-        seeds, days, faults, jobs=jobs, types=types, models=models, progress=progress, period_s=period_s
-    )
-    return summary(verdict, seeds, days, machines)
+    runs = run_demo(seeds, days, faults, jobs=jobs, types=types, models=models, progress=progress, period_s=period_s)
+    return summary(verdict_of(runs), seeds, days, machines_of(runs))
 
 
 def run_demo(
@@ -110,8 +108,8 @@ def run_demo(
     models: Models | None = None,
     progress: Progress | None = None,
     period_s: int = PERIOD_S,
-) -> tuple[Verdict, int]:
-    """(verdict with every finding and unexplained alarm, machines)."""
+) -> list[Run]:
+    """What each type's machines went through; :func:`verdict_of` judges it."""
     if not seeds or days <= 0:
         raise InvalidInputError("nothing to evaluate", hint="give at least one seed and a positive number of days")
     tasks = [(kind, list(seeds), days, faults, types, models, period_s) for kind in range(len(_KINDS))]
@@ -127,8 +125,16 @@ def run_demo(
             for i, task in enumerate(tasks)
         ]
     tell(1.0)
-    verdict = judge([f for run in runs for f in run.faults], [a for run in runs for a in run.alarms])
-    return verdict, sum(run.machines for run in runs)
+    return runs
+
+
+def verdict_of(runs: Sequence[Run], counts: Callable[[Announced], bool] = lambda _: True) -> Verdict:
+    """Every finding and unexplained alarm, of those alarms that count."""
+    return judge([f for run in runs for f in run.faults], [a for run in runs for a in run.alarms if counts(a)])
+
+
+def machines_of(runs: Sequence[Run]) -> int:
+    return sum(run.machines for run in runs)
 
 
 def summary(verdict: Verdict, seeds: Sequence[int], days: float, machines: int) -> dict[str, Any]:

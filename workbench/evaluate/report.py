@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.table import Table
 from core.errors import InvalidInputError
 from core.time import isoformat
 from simulators.contract import NEVER
-from workbench.evaluate.demo import run_demo, summary
+from workbench.evaluate.demo import machines_of, run_demo, summary, verdict_of
 from workbench.evaluate.verdict import Announced, Finding, Verdict
 
 _SEEDS: Final = re.compile(r"(\d+)(?:-(\d+))?")
@@ -41,11 +42,18 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def evaluate_demo_command(
-    seeds: str = "1-10", days: float = 7.0, faults: bool = True, as_json: bool = False, jobs: int = 2
+    seeds: str = "1-10",
+    days: float = 7.0,
+    faults: bool = True,
+    as_json: bool = False,
+    jobs: int = 2,
+    models: Path | None = None,
 ) -> int:
     """``servitize evaluate demo``: run, show, return the exit code (0: it ran; the figures are the result).
 
     With ``as_json`` standard output is one JSON object; progress goes to standard error, if that is a terminal.
+    ``models``: a folder of learned models that look beside the limits; they are learned into it where it is empty.
+    Then the result has a second part, ``without_models``: the same run without their alarms.
     """
     wanted = parse_seeds(seeds)
     errors = Console(stderr=True)
@@ -54,16 +62,40 @@ def evaluate_demo_command(
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        learned = None
+        if models is not None:
+            from workbench.evaluate.demo_models import kept  # with scikit-learn
+
+            learning = bar.add_task("learning what is normal", total=1.0)
+            learned = kept(models, lambda share: bar.update(learning, completed=share))
         task = bar.add_task(f"{4 * len(wanted)} machines, {days:g} days", total=1.0)
-        verdict, machines = run_demo(
-            wanted, days, faults, jobs=jobs, progress=lambda share: bar.update(task, completed=share)
-        )
+        runs = run_demo(
+            wanted, days, faults, jobs=jobs, models=learned,
+            progress=lambda share: bar.update(task, completed=share),
+        )  # fmt: skip
+    verdict, machines = verdict_of(runs), machines_of(runs)
     result = summary(verdict, wanted, days, machines)
+    if learned is not None:
+        from workbench.evaluate.demo_models import by_a_model
+
+        plain = verdict_of(runs, lambda alarm: not by_a_model(alarm))
+        result["without_models"] = summary(plain, wanted, days, machines)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:
         show(Console(), verdict, result)
+        if learned is not None:
+            Console().print(_beside(result), highlight=False)
     return 0
+
+
+def _beside(result: dict[str, Any]) -> Table:
+    """Delays with and without learned models."""
+    table = Table("fault", "with models", "limits alone", title="Median delay", title_justify="left")
+    for kind, row in result["by_kind"].items():
+        delays = (row["median_delay_h"], result["without_models"]["by_kind"][kind]["median_delay_h"])
+        table.add_row(kind, *("–" if delay is None else f"{delay:.1f} h" for delay in delays))
+    return table
 
 
 def show(console: Console, verdict: Verdict, result: dict[str, Any]) -> None:

@@ -43,7 +43,8 @@ TIMES: Final[Mapping[str, float]] = {"smooth_s": 1800.0, "settle_s": 10800.0, "o
 class Wanted:
     """What to learn from: ``settings`` say how a machine is driven, ``points`` none means all measured ones that say
     how it is; ``step`` µs; ``window`` [from, to) µs, None: all that is stored. Steps within ``apart`` µs of a confirmed
-    failure or defect (before it) are left out, and so are those in which a condition of the machine stood."""
+    failure or defect (before it) are left out, and so are those in which a condition of the machine stood. ``alone``:
+    points that are the only witnesses of a fault, and are believed where they move alone."""
 
     type_key: str
     settings: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Wanted:
     step: int = MINUTE
     window: tuple[int | None, int | None] = (None, None)
     tenant: str | None = None
+    alone: tuple[str, ...] = ()
     apart: int = 14 * DAY
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,7 +89,9 @@ def train_normal(
     learning.feed(stored.chunks(ids, begin, end + 1))
     bad = registry.faults_of(connection, wanted.type_key)
     steps = {e: healthy(s, bad.get(e, ()), wanted.apart) for e, s in learning.steps().items()}
-    model, features, told = fit(type_, wanted.settings, points, list(steps.values()), wanted.step, wanted.parameters)
+    model, features, told = fit(
+        type_, wanted.settings, points, list(steps.values()), wanted.step, wanted.parameters, wanted.alone
+    )
     metrics = {name: float(value) for name, value in model.metrics_.items() if np.isfinite(value)}
     data = packing.dump(model)
     name = f"{NAME}/{wanted.type_key}"
@@ -127,6 +131,7 @@ def fit(
     machines: Sequence[Steps],
     step: int,
     parameters: Mapping[str, Any] | None = None,
+    alone: Sequence[str] = (),
 ) -> tuple[NormalBehaviour, dict[str, Any], dict[str, Any]]:
     """(model, features for the registry, reference for drift). ``machines``: steps whose columns are ``settings``, then
     ``points``; points that are mostly unknown, or never move, are left out.
@@ -155,6 +160,8 @@ def fit(
         **{**TIMES, **(parameters or {})},
     )  # fmt: skip
     model.fit([History(m.at, m.mean[:, :k], m.mean[:, use]) for m in machines])
-    features = {"points": list(chosen), "settings": list(settings), "step_us": step, "component": ""}
+    features = {
+        "points": list(chosen), "settings": list(settings), "step_us": step, "component": "", "alone": list(alone)
+    }  # fmt: skip
     columns = dict(zip((*settings, *points), everything.T, strict=True))
     return model, features, reference({key: columns[key] for key in (*settings, *chosen)})
