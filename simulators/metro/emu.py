@@ -320,7 +320,7 @@ class EventTrainFleet:
         friction = self._doors[stop.unit][mine] * (1.0 + 2.0 * np.minimum(clock["door_friction"], 1.3) ** 1.5)
         friction = friction * door.stiffness(np.full(n, stop.celsius)) * rng.normal(1.0, 0.03, n)
         pushed = rng.random(n) < 0.01 + 0.09 * stop.load**2 + 0.5 * (clock["door_object"] > 0.0)
-        missing = 0.0005 + np.where(clock["door_lock_switch"] > 0, 0.001 + 0.049 * clock["door_lock_switch"], 0.0)
+        missing = np.where(clock["door_lock_switch"] > 0, 0.001 + 0.049 * clock["door_lock_switch"], 0.0)
         return {
             "place": np.array(mine, dtype=np.float64),
             "friction": friction,

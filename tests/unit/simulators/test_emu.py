@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import orjson
 import pytest
 
 from core.time import HOUR, SECOND
+from formats.cycle import decode_cycles
 from models.types import catalog
 from simulators.contract import FaultPlan
 from simulators.metro import door
@@ -46,6 +48,11 @@ def test_all_it_says_is_in_the_words_of_its_type():
         message = record.message
         assert record.ts <= int(frames.ts[-1]) + HOUR
         if record.suffix == "cycle":
+            taken = decode_cycles(orjson.dumps(message), received_at=record.ts)
+            assert not taken.refusals
+            assert [(c.kind, c.component, c.end) for c in taken.cycles] == [
+                (message["kind"], message["component"], record.ts // 1000 * 1000)
+            ]
             assert set(message["values"]) <= cycles[message["kind"], message["component"]]
             assert message["ts"] < message["end"] == record.ts // 1000
         else:
