@@ -6,9 +6,10 @@ import asyncio
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from core.case import CaseEvent, CaseState
+from core.errors import NotFoundError
 from core.parcels import Purpose
 from rendering.curves import MEDIA, draw
 from services.api.auth import Engineering, Operating, Reading, Session
@@ -135,11 +136,11 @@ async def waveform_samples(
     )
 
 
-@router.get("/waveforms/{waveform}/{kind}", summary="What is seen in it", response_model=None, responses=_PICTURE)
+@router.get("/waveforms/{waveform}/{view}", summary="What is seen in it", response_model=None, responses=_PICTURE)
 async def waveform_curve(
     session: Reading,
     waveform: LongNumber,
-    kind: Literal["waveform", "spectrum", "envelope", "orbit"],
+    view: Annotated[str, Path(description="waveform, spectrum, envelope or orbit", examples=["envelope"])],
     channel: ChannelName = None,
     top: Annotated[float | None, Query(gt=0, le=1e6, description="Highest frequency of a spectrum, Hz")] = None,
     resolution: Annotated[float | None, Query(gt=0, le=1e4, description="Of a spectrum, Hz: then averaged")] = None,
@@ -148,8 +149,10 @@ async def waveform_curve(
     """Amplitudes are zero to peak; the envelope is that of the band where the signal is most impulsive; the orbit needs
     a pair of probes."""
     data, name, equipment = await service.one(session.db, waveform, channel)
+    if view not in service.VIEWS:
+        raise NotFoundError(f"there is no view {view[:40]!r}", hint=f"there are {', '.join(service.VIEWS)}")
     known = await service.places(session.db, session.app.parse_type, equipment)
-    found = await asyncio.to_thread(service.curve, known, data, name, kind, top, resolution)
+    found = await asyncio.to_thread(service.curve, known, data, name, view, top, resolution)
     return await _shown(found, form)
 
 
@@ -307,10 +310,10 @@ async def case_journal(session: Reading, case: LongNumber, paging: Pages) -> Pag
     return Page(items=[service.entry_of(row) for row in kept], next=following)
 
 
-@router.get("/cases/{case}/plots/{name}", summary="A plot of a case", response_model=None, responses=_PICTURE)
-async def case_plot(session: Reading, case: LongNumber, name: str, form: Form = "svg") -> Response:
+@router.get("/cases/{case}/plots/{plot}", summary="A plot of a case", response_model=None, responses=_PICTURE)
+async def case_plot(session: Reading, case: LongNumber, plot: str, form: Form = "svg") -> Response:
     """Out of the frozen evidence; `pictures` of the case names them."""
-    return await _shown(service.picture(await service.case_row(session.db, case), name), form)
+    return await _shown(service.picture(await service.case_row(session.db, case), plot), form)
 
 
 @router.get(

@@ -23,7 +23,7 @@ from services.diagnosis.places import Places, Samples, samples_of
 from services.telemetry.model import EquipmentRef
 
 TREND_DAYS: Final = 30
-KINDS: Final = ("waveform", "spectrum", "envelope", "orbit")
+VIEWS: Final = ("waveform", "spectrum", "envelope", "orbit")
 MOST_VALUES: Final = 262_144
 
 

@@ -66,6 +66,17 @@ FOREIGN: dict[str, Maker] = {
         "INSERT INTO servitize.emergency_inhibit (tenant_id, equipment_id, reason, set_by)"
         " VALUES (%(tenant)s, %(equipment)s, 'r', 'them') RETURNING id"
     ),
+    "waveform": row(
+        "INSERT INTO servitize.waveform (equipment_id, ts, hash, rate, samples, channels, purpose, retention, encoding,"
+        ' data, received_at) VALUES (%(equipment)s, now(), sha256(random()::text::bytea), 1000, 2, \'[{"name": "a",'
+        " \"unit\": \"m/s2\"}]', 'routine', 'routine', 'i16', '', now()) RETURNING id"
+    ),
+    "case": row(
+        "INSERT INTO servitize.diagnosis_case (equipment_id, component, title, origin, state, about, opened_by)"
+        " VALUES (%(equipment)s, 'bearing', 'theirs', 'person', 'closed', now(), 'them') RETURNING id"
+    ),
+    "view": lambda world, party: ["spectrum"],
+    "plot": lambda world, party: ["a.spectrum"],
     "position": lambda world, party: [1],
     "item": row(
         "INSERT INTO servitize.item (tenant_id, kind, serial, identifier, manufacturer, designation, registered_by)"
