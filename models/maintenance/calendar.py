@@ -128,7 +128,7 @@ def arrange(
     found = optimize.milp(
         cost,
         constraints=optimize.LinearConstraint(matrix, low, high),
-        integrality=np.ones(count),
+        integrality=np.ones(count, np.int64),
         bounds=optimize.Bounds(0, 1),
         options={"time_limit": _TIME_LIMIT_S, "mip_rel_gap": 0.01},
     )
@@ -221,13 +221,14 @@ def _calendar(
         load[w] = load.get(w, 0.0) + jobs[j].minutes * jobs[j].people / capacity
     stopped = {(jobs[j].equipment, w) for j, w in where.items() if jobs[j].stop and not _stands(windows[w], jobs[j])}
     placed, total, apart = [], stop_cost * len(stopped), 0.0
+    last = max((x.end for x in windows), default=now)
     for j, job in enumerate(jobs):
-        w = where.get(j)
-        window = None if w is None else windows[w]
-        risk = expected_loss(
-            job, now, windows[w].start if w is not None else max((x.end for x in windows), default=now)
+        here = where.get(j)
+        window = None if here is None else windows[here]
+        risk = expected_loss(job, now, last if window is None else window.start)
+        mates = tuple(
+            jobs[x].id for x, y in where.items() if x != j and y == here and jobs[x].equipment == job.equipment
         )
-        mates = tuple(jobs[x].id for x, y in where.items() if x != j and y == w and jobs[x].equipment == job.equipment)
         total += risk
         options = [
             expected_loss(job, now, x.start) + (0.0 if not job.stop or _stands(x, job) else stop_cost)
@@ -235,7 +236,7 @@ def _calendar(
             if _fits(job, x, crews) is None
         ]
         apart += min(options, default=risk)
-        why = _why(job, w, windows, crews, now, load, stopped, mates, stop_cost)
+        why = _why(job, here, windows, crews, now, load, stopped, mates, stop_cost)
         placed.append(Placed(job, window, risk, mates, why))
     order = sorted(placed, key=lambda p: (p.window.start if p.window else 2**62, p.job.equipment, p.job.id))
     return Calendar(

@@ -83,7 +83,7 @@ def _days(us: int) -> str:
 
 def plan_of_work(plan: MaintenancePlan, task: TaskDef, component: str, binding: Mapping[str, str]) -> dict[str, Any]:
     """What an advisory and a work order carry of a task: everything a planner needs, copied, since types change."""
-    parts = [
+    parts: list[dict[str, Any]] = [
         {
             "key": need.key,
             "name": part.name if part else need.key,

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
+from core.maintenance import WorkEvent
 from core.time import DAY, HOUR, MINUTE, from_datetime, to_datetime
 from models.maintenance.calendar import Calendar, Crew, Job, Window, arrange
 from services.api.auth import Principal
@@ -109,6 +110,6 @@ async def apply(db: Transaction, who: Principal, days: float, stop_cost: float) 
         if item.start is None or item.end is None or item.state.value not in _MOVABLE:
             continue
         facts = service.schedule_facts(Schedule(start=item.start, end=item.end, crew=""))
-        await service.operate(db, who, item.work_order_id, service.WorkEvent.SCHEDULE, "", facts)
+        await service.operate(db, who, item.work_order_id, WorkEvent.SCHEDULE, "", facts)
         done.append(item.work_order_id)
     return Applied(scheduled=done, calendar=proposal)

@@ -107,7 +107,7 @@ async def _advise(
     if level == "good" and known is None:
         return
     said = "; ".join(f"{one.figure} {one.text}" for one in bad) or "all figures good"
-    line = {
+    line: dict[str, Any] = {
         "source": f"oil/{oil.component}",
         "kind": "oil_sample",
         "title": f"Oil sample: {said}",
