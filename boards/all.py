@@ -15,6 +15,7 @@ from boards.equipment import COMPONENT, EQUIPMENT
 from boards.fleet import FLEET
 from boards.maintenance import ADVISORIES, CALENDAR, WORK
 from boards.operations import OPERATIONS
+from boards.service import COMMANDS, CONTRACTS, ENERGY, PASSPORT
 from boards.train import TRAIN
 from boards.train_health import TRAIN_HEALTH, TRAINS
 
@@ -30,6 +31,10 @@ _ALL: Final = (
     ADVISORIES,
     WORK,
     CALENDAR,
+    COMMANDS,
+    CONTRACTS,
+    PASSPORT,
+    ENERGY,
     ALARM_PERFORMANCE,
     OPERATIONS,
 )
