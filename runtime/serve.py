@@ -100,6 +100,7 @@ def _caretaker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal
     broker."""
     from runtime.account_keeper import AccountKeeper
     from runtime.bootstrap import DEVICE_MASTER
+    from runtime.commands import Commands
     from runtime.local.rights import BrokerRights
     from runtime.notify import channels
     from runtime.orders import Orders
@@ -109,8 +110,9 @@ def _caretaker(data: DataDirectory, environ: Mapping[str, str], told: StopSignal
     at = endpoints(data, "caretaker", environ)
     dsn = at.databases["servitize_writer"]
     caretaker = Caretaker(dsn, lambda: time.time_ns() // 1_000)
-    parts: list[Orders | AccountKeeper | Deliverer] = [
-        Deliverer(lambda: dsn, channels(data, lambda: at.broker, environ))
+    parts: list[Orders | AccountKeeper | Deliverer | Commands] = [
+        Deliverer(lambda: dsn, channels(data, lambda: at.broker, environ)),
+        Commands(lambda: dsn, lambda: at.broker),
     ]
     if at.control is not None:
         control, master = at.control, data.secret(DEVICE_MASTER)

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from runtime import bootstrap, notify
 from runtime.account_keeper import AccountKeeper
+from runtime.commands import Commands
 from runtime.endpoints import ApiEndpoint, Endpoints
 from runtime.keeper import Keeper, Part
 from runtime.local.accounts import Account, first_unreachable
@@ -107,6 +108,8 @@ class Supervisor:
             lambda: data.secret(bootstrap.DEVICE_MASTER),
         )
 
+        self._commands = Commands(lambda: self.endpoints.databases[bootstrap.WRITER], lambda: self.endpoints.broker)
+
         self._accounts: AccountKeeper | None = None
         self._deliverer: Deliverer | None = None
 
@@ -142,6 +145,7 @@ class Supervisor:
                 started.result()
         self.keeper.start()
         self._orders.start()
+        self._commands.start()
         self._deliverer = Deliverer(
             lambda: self.endpoints.databases[bootstrap.WRITER],
             notify.channels(self.data, lambda: self.endpoints.broker),
@@ -155,6 +159,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all parts in reverse order and give the lock back; safe to call at any point of a start."""
+        self._commands.stop()
         self._orders.stop()
         if self._deliverer is not None:
             self._deliverer.stop()

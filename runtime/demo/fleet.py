@@ -42,6 +42,7 @@ class DemoFleet:
     def __init__(self, seed: int, segment: Segment) -> None:
         self._segment = segment
         self._turns: dict[str, int] = {}
+        self._latest: dict[str, tuple[int, dict[str, float]]] = {}
         leased = [seed * 100 + 81 + n for n in range(len(EXCAVATORS))]
         excavators = ExcavatorFleet(leased, segment.start, segment.period_s)
         self._groups: list[tuple[CompressorTrainFleet | MetroTrainFleet | ExcavatorFleet, Sequence[str]]] = [
@@ -85,6 +86,7 @@ class DemoFleet:
                 for fleet, frames, keys, writer in blocks:
                     for unit, key in enumerate(keys):
                         payload, count = writer.payload(frames, row, unit)
+                        self._latest[key] = ts, dict(zip(writer.keys, frames.values[row, unit].tolist(), strict=True))
                         if count:
                             messages.append((f"servitize/v1/{TENANT}/{key}/telemetry", payload))
                             readings += count
@@ -108,6 +110,16 @@ class DemoFleet:
             return False
         self._turns[key] = turn
         return True
+
+    def latest(self, equipment: str) -> tuple[int, dict[str, float]]:
+        """Time (µs) and readings of the machine's last frame; NaN where a sensor said nothing."""
+        return self._latest.get(equipment, (self._segment.start, {}))
+
+    def set_speed(self, equipment: str, speed: float | None) -> None:
+        """Of a compressor; takes effect with the next block of frames."""
+        for fleet, keys in self._groups:
+            if isinstance(fleet, CompressorTrainFleet) and equipment in keys:
+                fleet.set_speed(keys.index(equipment), speed)
 
     def truth(self) -> list[SeededFault]:
         """The ground truth as of the last moment handed out."""
@@ -139,15 +151,15 @@ class _Writer:
     """Frames as native JSON telemetry: ``{"ts": epoch ms, "values": {name: value or {"v": value, "q": "bad"}}}``."""
 
     def __init__(self, fleet: CompressorTrainFleet | MetroTrainFleet | ExcavatorFleet) -> None:
-        self._keys = [spec.key for spec in fleet.POINTS]
+        self.keys = [spec.key for spec in fleet.POINTS]
         self._decimals = [spec.decimals for spec in fleet.POINTS]
 
     def payload(self, frames: Frames, row: int, unit: int) -> tuple[bytes, int]:
         values: NDArray[np.float64] = frames.values[row, unit]
         bad = frames.quality_bad[row, unit]
         known = np.flatnonzero(~np.isnan(values))
-        written: dict[str, Any] = {self._keys[i]: round(float(values[i]), self._decimals[i]) for i in known.tolist()}
+        written: dict[str, Any] = {self.keys[i]: round(float(values[i]), self._decimals[i]) for i in known.tolist()}
         for i in np.flatnonzero(bad).tolist():
-            if self._keys[i] in written:
-                written[self._keys[i]] = {"v": written[self._keys[i]], "q": "bad"}
+            if self.keys[i] in written:
+                written[self.keys[i]] = {"v": written[self.keys[i]], "q": "bad"}
         return orjson.dumps({"ts": int(frames.ts[row]) // 1000, "values": written}), len(written)

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from core.time import MINUTE, SECOND
 from runtime.console import say
+from runtime.demo.control import DemoControl
 from runtime.demo.files import DemoFiles, Progress, PublisherOrder
 from runtime.demo.fleet import TENANT, DemoFleet, Instant, clock_message
 from runtime.demo.plan import REPAIR, Segment, plan_segment, plan_story
@@ -53,6 +54,9 @@ class Publisher:
         self._client.max_inflight_messages_set(200)
         self._client.on_publish = self._on_publish
         self._client.reconnect_delay_set(1, 5)
+        self._control = DemoControl(TENANT, self._publish)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._control.topics())
+        self._client.on_message = lambda client, data, message: self._control.hear(message.payload, message.topic)
 
     def run(self) -> int:
         """Exit code 0; what the broker did not acknowledge in time stands in the progress as waiting."""
@@ -86,6 +90,7 @@ class Publisher:
         """Send it; the time of the last moment sent."""
         say(f"segment {segment.number}: {len(segment.faults)} faults, {segment.period_s} s per frame")
         fleet = DemoFleet(self._order.seed, segment)
+        self._control.take_over(fleet)
         paced_from = time.monotonic()
         last = segment.start
         try:
@@ -94,6 +99,7 @@ class Publisher:
                 if self._stop.is_set():
                     break
                 self._send(instant, with_clock=count >= WITHOUT_CLOCK)
+                self._control.work()
                 last = instant.ts
                 if time.monotonic() - self._reported > _REPORT_SECONDS:
                     self._report(segment.number, last)

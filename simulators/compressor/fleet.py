@@ -16,6 +16,10 @@ from simulators.engine import Fleet, MachineFault, relax
 from simulators.noise import Spread, Wander, generator
 
 _SECOND: Final = 1_000_000
+CAPACITY_FROM: Final = 0.60
+"""Share of design speed above which the capacity control is at work, and below which starts and stops are."""
+CAPACITY_RAMP: Final = 20.0
+"""r/min per second."""
 _SURGE_S: Final = 90.0
 """From the first flow reversal to the trip."""
 WAVEFORMS_ABOVE: Final = 7_000.0
@@ -43,6 +47,8 @@ class CompressorTrainFleet(Fleet):
     FAULTS: ClassVar[Mapping[str, Fault]] = FAULTS
 
     def _prepare(self, plans: Sequence[FaultPlan]) -> None:
+        self._set_points = np.full(self.units, np.nan)
+        self._held: dict[int, float] = {}
         self._duty = []
         for unit, seed in enumerate(self.seeds):
             surges = [p for p in plans if p.unit == unit and p.mode == "incipient_surge"]
@@ -123,6 +129,27 @@ class CompressorTrainFleet(Fleet):
             found.append(waveforms.shaft(ts, speed, load, once, value["compressor.rotor.de_x_2x"], gaps, draw))
         return found
 
+    def set_speed(self, unit: int, speed: float | None) -> None:
+        """A set point from afar, r/min: the capacity control holds it instead of following the demand, from the next
+        block on, with its own ramp. None: as before. Starts, stops and trips go on as they would."""
+        self._set_points[unit] = np.nan if speed is None else speed
+
+    def _obeyed(self, speed: FloatArray) -> FloatArray:
+        """[n, units]: the commanded speed, with set points where a unit is in its range of capacity."""
+        if np.isnan(self._set_points).all():
+            return speed
+        out = speed.copy()
+        step = CAPACITY_RAMP * self._dt
+        for unit in np.flatnonzero(~np.isnan(self._set_points)).tolist():
+            held = float(self._held.get(unit, speed[0, unit]))
+            for k, asked in enumerate(speed[:, unit].tolist()):
+                inside = asked > CAPACITY_FROM * physics.SPEED_DESIGN
+                target = float(self._set_points[unit]) if inside else asked
+                held = held + float(np.clip(target - held, -step, step)) if inside else asked
+                out[k, unit] = held
+            self._held[unit] = held
+        return out
+
     # --- the block ---------------------------------------------------------------------------------------------------
 
     def _true(self, t: FloatArray) -> FloatArray:
@@ -134,6 +161,7 @@ class CompressorTrainFleet(Fleet):
             np.stack([getattr(signal, name) for signal in signals], axis=1)
             for name in ("demand", "speed", "recycle", "oil")
         )
+        speed = self._obeyed(speed)
         loaded = speed > 2.0 * SLOW_ROLL
         demand = demand + np.where(loaded, self._demand_wobble.at(t), 0.0)
         out = np.empty((len(t), self.units, len(CHANNELS)))
