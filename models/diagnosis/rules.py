@@ -139,7 +139,7 @@ def looseness(scene: Scene) -> Judgement:
     best: Judgement | None = None
     for lines in scene.radial:
         multiples = {k: scene.order(lines, k) for k in range(1, 11)}
-        halves = {k: scene.order(lines, k) for k in (0.5, 1.5, 2.5, 3.5)}
+        halves: dict[float, Seen] = {k: scene.order(lines, k) for k in (0.5, 1.5, 2.5, 3.5)}
         there = [k for k, s in multiples.items() if k >= 3 and s.over_db > CLEAR and s.level > 0.04 * scene.boundary]
         half = [k for k, s in halves.items() if s.over_db > CLEAR and s.level > 0.02 * scene.boundary]
         high = np.sqrt(sum(multiples[k].level ** 2 for k in range(3, 11)))
@@ -152,7 +152,7 @@ def looseness(scene: Scene) -> Judgement:
         )
         found = tuple(
             scene.evidence(lines, f"{k:g}×", k * scene.shaft, s)
-            for k, s in sorted({**multiples, **halves}.items())
+            for k, s in sorted([*multiples.items(), *halves.items()])
             if k in there or k in half
         )
         said = Judgement("looseness", quality, doubt, found)

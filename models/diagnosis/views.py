@@ -187,9 +187,10 @@ def _band_of(finding: Finding | None) -> Band | None:
     return next((Band(*e.band, 1) for e in finding.evidence if e.band is not None), None)
 
 
-def thinned(x: FloatArray, y: FloatArray, points: int = _POINTS) -> tuple[FloatArray, FloatArray]:
+def thinned(x: NDArray[np.floating], y: NDArray[np.floating], points: int = _POINTS) -> tuple[FloatArray, FloatArray]:
     """Highest and lowest of each stretch, so that no line and no blow is lost in a picture."""
     n = len(x)
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if n <= points:
         return x, y
     size = int(np.ceil(2 * n / points))

@@ -100,7 +100,7 @@ def _clipped(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFin
 
 
 def _ski_slope(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFinding | None:
-    """The lowest frequencies carry nearly everything and fall steadily: an overloaded amplifier, a thermal transient."""
+    """The lowest frequencies carry nearly everything and fall steadily: an overloaded amplifier, warming up."""
     w = window("hann", len(x))
     power = np.abs(fft.rfft(x * w)) ** 2
     f = fft.rfftfreq(len(x), 1 / rate)

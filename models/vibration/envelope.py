@@ -55,7 +55,7 @@ class Envelopes:
     @property
     def frequency(self) -> FloatArray:
         """Hz of each bin."""
-        return np.arange(self.ratio.shape[1]) * self.step
+        return np.asarray(np.arange(self.ratio.shape[1]) * self.step, dtype=np.float64)
 
     def surprise(self) -> FloatArray:
         """[bands, bins] -ln of the probability that noise alone gives this much in a bin: 1 on average under noise."""
@@ -81,8 +81,8 @@ def envelope(samples: NDArray[np.floating], rate: float, low: float, high: float
 
 
 def _faded(samples: NDArray[np.floating]) -> FloatArray:
-    """Without the mean, and faded in and out over 1 %: the jump from the last sample to the first would be a blow, and in
-    quiet bands the loudest."""
+    """Without the mean, and faded in and out over 1 %: the jump from the last sample to the first would be a blow, and
+    in quiet bands the loudest."""
     x = np.asarray(samples, dtype=np.float64)
     x = x - x.mean()
     edge = max(8, len(x) // 100)

@@ -168,10 +168,10 @@ def _orders(
         pulses = pulse_times(tacho, rate)
         if len(pulses) >= 4:
             angle = angle_from_pulses(pulses, len(x), rate)
-            for order in (1, 2):
-                if 8 * order * shaft < rate:
-                    seen = vector(x, angle, order)
-                    found |= {f"x{order}_amplitude": seen.amplitude, f"x{order}_phase": seen.phase}
+            for times in (1, 2):
+                if 8 * times * shaft < rate:
+                    seen = vector(x, angle, float(times))
+                    found |= {f"x{times}_amplitude": seen.amplitude, f"x{times}_phase": seen.phase}
     for name, order in (("x1", 1.0), ("x2", 2.0), ("x3", 3.0), ("half_x", 0.5)):
         if f"{name}_amplitude" not in found and order * shaft < 0.45 * rate and shaft > 4 * fine.step:
             found[f"{name}_amplitude"] = fine.amplitude(order * shaft, 2 + 0.003 * order * shaft / fine.step)[1]

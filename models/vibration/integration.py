@@ -54,9 +54,9 @@ def highpass_for(speed: float) -> float:
     return 2.0 if speed <= 600 else 10.0
 
 
-def response(frequency: FloatArray, highpass: float, lowpass: float | None = None) -> FloatArray:
+def response(frequency: NDArray[np.floating], highpass: float, lowpass: float | None = None) -> FloatArray:
     """Amplitude of the band's filter at frequencies in Hz."""
-    f2 = np.square(np.asarray(frequency, dtype=np.float64))
+    f2 = np.square(frequency)
     f8 = np.square(np.square(f2))
     gain = np.sqrt(f8 / (f8 + highpass**8))
     if lowpass is not None:

@@ -29,7 +29,7 @@ class Vector:
     phase: float
 
     @property
-    def complex(self) -> complex:
+    def phasor(self) -> complex:
         """``amplitude · e^{-j·lag}``: what is added and subtracted."""
         return complex(self.amplitude * np.exp(-1j * np.radians(self.phase)))
 

@@ -196,4 +196,4 @@ def local_background(power: FloatArray, width: int) -> FloatArray:
         where = np.arange(n)
         level = np.stack([np.interp(where, centres, row) for row in joined])
     level = np.maximum(level / np.log(2), np.finfo(float).tiny)
-    return level[0] if np.ndim(power) == 1 else level
+    return np.asarray(level[0] if np.ndim(power) == 1 else level)

@@ -34,7 +34,7 @@ class Start:
 
     def of(self, order: float) -> ComplexArray:
         """[k] of one order."""
-        return self.vectors[self.orders.index(order)]
+        return np.asarray(self.vectors[self.orders.index(order)])
 
 
 @dataclass(frozen=True, slots=True)

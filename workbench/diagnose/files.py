@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.io.matlab import MatReadError
 
 from core.errors import InvalidInputError
 
@@ -60,7 +61,7 @@ def read(path: Path) -> Recording:
             found = _text(path)
     except InvalidInputError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, wave.Error) as error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, MatReadError) as error:
         raise InvalidInputError(f"{path.name} cannot be read: {error}", hint="is it complete?") from error
     if not found.channels:
         raise InvalidInputError(
