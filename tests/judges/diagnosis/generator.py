@@ -220,7 +220,7 @@ def _add(rig: Rig, mode: str) -> None:
         rig.tone(rig.fault, 3, 0.8 * level * float(rng.uniform(0.05, 0.3)), axial=axial)
     elif mode == "looseness":
         slope = float(rng.uniform(0.2, 0.8))
-        orders = [(k, k**-slope * rng.uniform(0.6, 1.4)) for k in range(1, 11)]
+        orders: list[tuple[float, float]] = [(k, k**-slope * rng.uniform(0.6, 1.4)) for k in range(1, 11)]
         orders += [(k + 0.5, (k + 1) ** -slope * rng.uniform(0.15, 0.5)) for k in range(4)]
         whole = np.sqrt(sum(v**2 for _, v in orders))
         for order, v in orders:

@@ -18,6 +18,7 @@ import numpy as np
 
 from models.diagnosis import diagnose
 from models.diagnosis.finding import Diagnosis
+from tests.judges.diagnosis import page
 from tests.judges.diagnosis.generator import CLASSES, Case, draw
 
 
@@ -111,6 +112,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: drawn now")
     parser.add_argument("--only", default="", help="classes, separated by commas")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", action="store_true", help="write the figures into the reference page")
     parser.add_argument("--wrong", action="store_true", help="list what was not right")
     args = parser.parse_args()
     seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
@@ -119,6 +121,8 @@ def main() -> int:
     judged = run(args.each, seed, classes)
     found = figures(judged) | {"seed": seed, "cpu_seconds": round(time.process_time() - begun, 1)}
     held = promises(found)
+    if args.page:
+        page.replace("judge", page.judged(found))
     if args.json:
         json.dump(found | {"held": held}, sys.stdout, indent=2)
         print()

@@ -39,7 +39,7 @@ def test_shafts(speed: float, clearance: float | None) -> None:
     limits = tuple(n / speed**0.5 for n in (4800, 9000, 13_200))
     if clearance is not None:
         limits = tuple(min(a, s * clearance) for a, s in zip(limits, (0.4, 0.6, 0.7), strict=True))
-    check(limits, lambda v: severity.judge(v, "shaft-displacement", speed=speed, clearance=clearance).zone)  # type: ignore[arg-type]
+    check(limits, lambda v: severity.judge(v, "shaft-displacement", speed=speed, clearance=clearance).zone)
 
 
 def test_a_change_counts_up_and_down_and_not_at_exactly_a_quarter() -> None:
