@@ -1,8 +1,8 @@
 """``servitize evaluate bearings``: which part of a bearing is damaged, on recordings whose truth is in their names.
 
 Nothing is learned from them. A record is *decided* where the engine names a part; *right* where it is the one the name
-gives and no other; a normal record for which any part is named is *flagged*. What is not decided is abstained from, with
-the reason.
+gives and no other; a normal record for which any part is named is *flagged*. What is not decided is abstained from,
+with the reason.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def evaluate_bearings(
 ) -> list[Judged]:
     """Judge each recording of a folder. What is not given is taken from the name, then from the file.
 
-    Raises where the folder has no recording, or a record leaves rate, speed or bearing open.
+    A recording without the channel asked for is left out. Raises where no recording is left, or where one leaves rate,
+    speed or bearing open.
     """
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in files.KINDS) if folder.is_dir() else [folder]
     if not paths:
@@ -109,12 +110,23 @@ def evaluate_bearings(
     for path in paths:
         if progress is not None:
             progress(path.name)
-        judged.append(_judge(path, given, channel, rate, speed))
+        recording = files.read(path)
+        if channel is None or _has(recording, channel):
+            judged.append(_judge(path, recording, given, channel, rate, speed))
+    if not judged:
+        raise InvalidInputError(f"no recording in {folder} has a channel {channel!r}")
     return judged
 
 
-def _judge(path: Path, given: Bearing | None, channel: str | None, rate: float | None, speed: float | None) -> Judged:
-    named, recording = read_name(path), files.read(path)
+def _judge(
+    path: Path,
+    recording: files.Recording,
+    given: Bearing | None,
+    channel: str | None,
+    rate: float | None,
+    speed: float | None,
+) -> Judged:
+    named = read_name(path)
     wanted = channel or named.end or ("DE" if _has(recording, "DE") else None)
     name, samples = recording.channel(wanted)
     hertz = _known(rate, named.rate, recording.rate)
