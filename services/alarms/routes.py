@@ -1,4 +1,4 @@
-"""`/v1/alarms`."""
+"""`/v1/alarms`, and all other routes of the room."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from core.alarm import AlarmEvent, AlarmState
 from core.condition import Concern, Priority
-from services.alarms import service
+from services.alarms import definition_routes, service
 from services.alarms.examples import ALARM, ENTRY, OUTCOME
 from services.alarms.model import Alarm, Command, JournalEntry, Outcome, Shelve
 from services.api.auth import Operating, Reading, Session
@@ -19,7 +19,7 @@ from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import LongNumber, Pages, maybe_equipment_id
 
-router = APIRouter(prefix="/alarms", tags=["alarms"])
+alarms = APIRouter(prefix="/alarms", tags=["alarms"])
 
 _COMMAND: Final[dict[int | str, dict[str, Any]]] = {
     200: examples(done=OUTCOME),
@@ -28,7 +28,7 @@ _COMMAND: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get(
+@alarms.get(
     "",
     summary="Alarms, newest change first",
     responses={200: examples(alarms={"items": [ALARM], "next": None}), **responses("not-found", "invalid-cursor")},
@@ -64,7 +64,7 @@ async def list_alarms(
     return Page(items=[service.alarm_of(row) for row in kept], next=following)
 
 
-@router.get(
+@alarms.get(
     "/{alarm}",
     summary="One alarm",
     response_model=Alarm,
@@ -78,7 +78,7 @@ async def show_alarm(request: Request, session: Reading, alarm: LongNumber) -> R
     return answer_tagged(request, found, await service.version(session.db, alarm), volatile=True)
 
 
-@router.get(
+@alarms.get(
     "/{alarm}/journal",
     summary="What happened to an alarm, newest first",
     responses={200: examples(journal={"items": [ENTRY], "next": None}), **responses("not-found", "invalid-cursor")},
@@ -91,7 +91,7 @@ async def alarm_journal(session: Reading, alarm: LongNumber, paging: Pages) -> P
     return Page(items=[service.entry_of(row) for row in kept], next=following)
 
 
-@router.post("/{alarm}/acknowledge", summary="Somebody has seen it", responses=_COMMAND)
+@alarms.post("/{alarm}/acknowledge", summary="Somebody has seen it", responses=_COMMAND)
 async def acknowledge_alarm(
     request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
 ) -> Outcome:
@@ -99,7 +99,7 @@ async def acknowledge_alarm(
     return await _command(request, session, alarm, AlarmEvent.ACKNOWLEDGE, _comment(body))
 
 
-@router.post("/{alarm}/shelve", summary="Silence it for a while", responses=_COMMAND)
+@alarms.post("/{alarm}/shelve", summary="Silence it for a while", responses=_COMMAND)
 async def shelve_alarm(request: Request, session: Operating, alarm: LongNumber, body: Shelve) -> Outcome:
     """Until a time or for some minutes, with a reason; shelving again moves the end. When the time is over it speaks
     again if it holds."""
@@ -107,7 +107,7 @@ async def shelve_alarm(request: Request, session: Operating, alarm: LongNumber, 
     return await _command(request, session, alarm, AlarmEvent.SHELVE, body.reason, until)
 
 
-@router.post("/{alarm}/unshelve", summary="Take it off the shelf", responses=_COMMAND)
+@alarms.post("/{alarm}/unshelve", summary="Take it off the shelf", responses=_COMMAND)
 async def unshelve_alarm(
     request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
 ) -> Outcome:
@@ -115,13 +115,13 @@ async def unshelve_alarm(
     return await _command(request, session, alarm, AlarmEvent.UNSHELVE, _comment(body))
 
 
-@router.post("/{alarm}/reset", summary="Reset a latched alarm", responses=_COMMAND)
+@alarms.post("/{alarm}/reset", summary="Reset a latched alarm", responses=_COMMAND)
 async def reset_alarm(request: Request, session: Operating, alarm: LongNumber, body: Command | None = None) -> Outcome:
     """Only where it is latched, acknowledged, and its condition has gone."""
     return await _command(request, session, alarm, AlarmEvent.RESET, _comment(body))
 
 
-@router.post("/{alarm}/remove-from-service", summary="Take it out of service", responses=_COMMAND)
+@alarms.post("/{alarm}/remove-from-service", summary="Take it out of service", responses=_COMMAND)
 async def remove_alarm_from_service(
     request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
 ) -> Outcome:
@@ -129,7 +129,7 @@ async def remove_alarm_from_service(
     return await _command(request, session, alarm, AlarmEvent.REMOVE_FROM_SERVICE, _comment(body))
 
 
-@router.post("/{alarm}/return-to-service", summary="Return it to service", responses=_COMMAND)
+@alarms.post("/{alarm}/return-to-service", summary="Return it to service", responses=_COMMAND)
 async def return_alarm_to_service(
     request: Request, session: Operating, alarm: LongNumber, body: Command | None = None
 ) -> Outcome:
@@ -147,3 +147,8 @@ async def _command(
 
 def _comment(body: Command | None) -> str:
     return body.comment if body else ""
+
+
+router = APIRouter()
+router.include_router(alarms)
+router.include_router(definition_routes.router)

@@ -39,3 +39,45 @@ SELECT o.from_state, o.to_state, o.announced
 
 -- name: last_journal_entry(alarm)$
 SELECT max(j.id) FROM servitize.alarm_journal j WHERE j.alarm_id = :alarm;
+
+-- name: alarm_definition(alarm)^
+SELECT a.id, a.condition, d.latching, d.priority, d.reason, d.changed_by, d.changed_at, coalesce(d.revision, 0) AS revision,
+       a.latching AS latching_now, a.priority AS priority_now
+  FROM servitize.alarm a
+  LEFT JOIN servitize.alarm_definition d ON d.equipment_id = a.equipment_id AND d.condition = a.condition
+ WHERE a.id = :alarm;
+
+-- name: define_alarm(alarm, latching, priority, reason, who)$
+SELECT servitize.define_alarm(:alarm::bigint, :latching::boolean, :priority::text, :reason::text, :who::text);
+
+-- name: alarm_history(alarm, time_from)
+-- What the condition did, in event order, for a definition that is tried.
+SELECT t.change, servitize.to_us(t.at) AS at, t.priority, t.announce
+  FROM servitize.condition_transition t
+  JOIN servitize.alarm a ON a.equipment_id = t.equipment_id AND a.condition = t.condition
+ WHERE a.id = :alarm AND t.at >= :time_from AND NOT t.late
+ ORDER BY t.at, t.id LIMIT 20000;
+
+-- name: bad_actors(time_from, time_to, equipment, count)
+-- Alarms by how often they spoke. "fleeting": gone again within 10 s; "chattering": spoke again within a minute of going.
+WITH spoken AS (
+    SELECT j.alarm_id, j.at, j.announced, j.event, lag(j.at) OVER w AS before_at, lag(j.event) OVER w AS before
+      FROM servitize.alarm_journal j
+     WHERE j.at >= :time_from AND j.at < :time_to AND (:equipment::int IS NULL OR j.equipment_id = :equipment)
+       AND j.event IN ('raised', 'cleared')
+    WINDOW w AS (PARTITION BY j.alarm_id ORDER BY j.at, j.id)),
+counted AS (
+    SELECT s.alarm_id, count(*) FILTER (WHERE s.announced) AS announced,
+           count(*) FILTER (WHERE s.event = 'cleared' AND s.before = 'raised' AND s.at - s.before_at <= interval '10 seconds') AS fleeting,
+           count(*) FILTER (WHERE s.event = 'raised' AND s.before = 'cleared' AND s.at - s.before_at <= interval '1 minute') AS chattering,
+           extract(epoch FROM max(s.at - s.before_at) FILTER (WHERE s.event = 'cleared' AND s.before = 'raised'))::float8 AS longest_seconds
+      FROM spoken s GROUP BY s.alarm_id)
+SELECT a.id, e.id AS equipment_id, e.key AS equipment_key, e.name AS equipment_name, a.condition, a.title, a.priority, a.state, a.active, a.raised_at,
+       c.announced, c.fleeting, c.chattering, c.longest_seconds, sum(c.announced) OVER () AS all_announced,
+       extract(epoch FROM :time_to::timestamptz - a.raised_at)::float8 AS standing_seconds
+  FROM counted c
+  JOIN servitize.alarm a ON a.id = c.alarm_id
+  JOIN servitize.equipment e ON e.id = a.equipment_id
+ WHERE c.announced > 0
+ ORDER BY c.announced DESC, c.chattering DESC, a.id
+ LIMIT :count;

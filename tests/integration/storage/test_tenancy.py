@@ -175,7 +175,8 @@ OF_NOTIFICATIONS = {
 }
 API_READS |= OF_NOTIFICATIONS
 NOT_FOR_BOARDS |= OF_NOTIFICATIONS
-API_CALLS |= {"on_call", "quiet_until", "replay_delivery"}
+API_CALLS |= {"define_alarm", "on_call", "quiet_until", "replay_delivery"}
+API_READS |= {"alarm_definition"}
 API_WRITES |= {
     (table, right)
     for table in ("notification_endpoint", "on_call_schedule", "subscription")
