@@ -62,6 +62,14 @@ FOREIGN: dict[str, Maker] = {
         "INSERT INTO servitize.command (equipment_id, key, title, class, needed, requested_by, expires_at)"
         " VALUES (%(equipment)s, 'x', 'X', 'adjust', 1, 'them', now() + interval '1 day') RETURNING id"
     ),
+    "rollout": row(
+        "INSERT INTO servitize.rollout (tenant_id, title, key, value, patience, watch, started_by)"
+        " VALUES (%(tenant)s, 't', 'k', '1', '1 hour', '0', 'them') RETURNING id"
+    ),
+    "inspection": row(
+        "INSERT INTO servitize.inspection_plan (equipment_id, title, points, every, made_by, next_at)"
+        " VALUES (%(equipment)s, 't', '{vibration}', '1 day', 'them', now() + interval '1 day') RETURNING id"
+    ),
     "inhibit": row(
         "INSERT INTO servitize.emergency_inhibit (tenant_id, equipment_id, reason, set_by)"
         " VALUES (%(tenant)s, %(equipment)s, 'r', 'them') RETURNING id"
@@ -87,22 +95,22 @@ FOREIGN: dict[str, Maker] = {
     "code": lambda world, party: ["D101"],
     "advisory": row(
         "INSERT INTO servitize.advisory (equipment_id, component, failure_mode, priority, changed_at)"
-        " VALUES (%(equipment)s, 'bearing', 'theirs', 'low', now())"
+        " VALUES (%(equipment)s, 'bearing', %(slug)s, 'low', now())"
         " ON CONFLICT (equipment_id, component, failure_mode) DO UPDATE SET priority = 'low' RETURNING id"
     ),
     "work_order": row(
         "INSERT INTO servitize.work_order (equipment_id, component, kind, title, priority, created_by, changed_at)"
-        " VALUES (%(equipment)s, 'bearing', 'inspection', 'theirs', 'low', 'them', now()) RETURNING id"
+        " VALUES (%(equipment)s, 'bearing', 'inspection', %(slug)s, 'low', 'them', now()) RETURNING id"
     ),
     "line": lambda world, party: [0],
     "sha256": lambda world, party: ["0" * 64],
     "part": row(
-        "INSERT INTO servitize.part (tenant_id, key, name) VALUES (%(tenant)s, 'part-of-' || %(slug)s, 'theirs')"
+        "INSERT INTO servitize.part (tenant_id, key, name) VALUES (%(tenant)s, 'part-of-' || %(slug)s, %(slug)s)"
         " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
     ),
     "crew": row(
         "INSERT INTO servitize.crew (tenant_id, key, name, people)"
-        " VALUES (%(tenant)s, 'crew-of-' || %(slug)s, 'theirs', 1)"
+        " VALUES (%(tenant)s, 'crew-of-' || %(slug)s, %(slug)s, 1)"
         " ON CONFLICT (tenant_id, key) DO UPDATE SET name = excluded.name RETURNING key"
     ),
     "window": row(
