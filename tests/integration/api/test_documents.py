@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_reading_alarms_by_api(api: Running, world: World) -> None:
     assert "id: " in done.stdout
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian: apt-get install curl)")
+@pytest.mark.parametrize("page", ["notifications", "single-sign-on"])
+def test_notifications_and_single_sign_on(api: Running, world: World, page: str) -> None:
+    steps = "\n".join(textwrap.dedent(block) for block in pasted(f"docs/how-to/{page}.md"))
+    steps = steps.replace("API=http://127.0.0.1:8000", f"API={api.url}").replace("sv_…", world.a.keys["all"])
+    done = subprocess.run(["sh", "-ec", steps], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert ("Works directory" if page == "single-sign-on" else '"stage":1') in done.stdout
+
+
 def test_the_reference_page_names_the_limits_that_hold() -> None:
     page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     settings = ApiSettings("")
@@ -49,5 +60,7 @@ def test_the_reference_page_names_the_limits_that_hold() -> None:
         f"{settings.streams_per_tenant} streams",
         f"{settings.statement_timeout:.0f} s per statement",
         f"every {settings.heartbeat:.0f} s",
+        f"{settings.quota} requests a minute",
+        f"{settings.tenant_quota:,} per organisation",
     ):
         assert said in page, said
