@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from core.condition import Priority
 
+LONGEST_CODE: Final = 64
 TROUBLE_CODE: Final = "trouble_code"
 """Kind of the events that carry one: body ``{"code", "component", "active", "environment"}``."""
 
@@ -75,7 +76,7 @@ class TroubleCode:
     def of(cls, at: int, body: Mapping[str, Any]) -> TroubleCode | None:
         """From an event's body; None where it names no code."""
         code = body.get("code")
-        if not isinstance(code, (str, int)) or isinstance(code, bool) or code == "":
+        if not isinstance(code, (str, int)) or isinstance(code, bool) or not 0 < len(str(code)) <= LONGEST_CODE:
             return None
         environment = body.get("environment")
         return cls(

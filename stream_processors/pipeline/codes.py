@@ -16,6 +16,8 @@ from core.registry import RegistrySnapshot
 from core.telemetry import EventRecord
 from stream_processors.pipeline.findings import Findings
 
+MOST: Final = 2000
+"""Conditions by codes of one equipment: who sends ever new codes fills nobody's memory."""
 _UNNAMED: Final = CodeDef("", "Trouble code", action="Look it up in the device's manual; add it to the type.")
 
 
@@ -24,8 +26,8 @@ class Codes:
 
     def __init__(self, registry: RegistrySnapshot) -> None:
         self.waiting: dict[int, list[TroubleCode]] = {}
-        self.standing: dict[tuple[int, str], tuple[int, bool]] = {}
-        """Condition → (since µs, does it stand)."""
+        self.standing: dict[int, dict[str, tuple[int, bool]]] = {}
+        """By equipment: condition → (since µs, does it stand)."""
         self.reconfigure(registry)
 
     def reconfigure(self, registry: RegistrySnapshot) -> None:
@@ -73,10 +75,14 @@ class Codes:
         if not component and known.component in names:
             component = known.component
         condition = f"{component}/code/{report.code}"
-        since, stands = self.standing.get((equipment, condition), (-1, False))
+        mine = self.standing.setdefault(equipment, {})
+        since, stands = mine.get(condition, (-1, False))
         if report.at <= since or stands == report.active:
             return
-        self.standing[equipment, condition] = (report.at, report.active)
+        if since < 0 and not _room(mine):
+            out.count("core.codes_too_many")
+            return
+        mine[condition] = (report.at, report.active)
         out.step += 1
         where = f"{names[component]}: " if component else ""
         detail: dict[str, Any] = {"code": report.code, "environment": dict(report.environment)}
@@ -109,7 +115,7 @@ class Codes:
                 for e, reports in sorted(self.waiting.items())
                 for r in reports
             ],
-            "standing": [[e, c, at, stands] for (e, c), (at, stands) in self.standing.items()],
+            "standing": [[e, c, at, stands] for e, mine in self.standing.items() for c, (at, stands) in mine.items()],
         }
 
     def load(self, image: Mapping[str, Any]) -> None:
@@ -117,4 +123,14 @@ class Codes:
             report = TroubleCode(int(at), str(code), str(component), bool(active), environment)
             self.waiting.setdefault(int(equipment), []).append(report)
         for equipment, condition, at, stands in image.get("standing", ()):
-            self.standing[int(equipment), str(condition)] = (int(at), bool(stands))
+            self.standing.setdefault(int(equipment), {})[str(condition)] = (int(at), bool(stands))
+
+
+def _room(mine: dict[str, tuple[int, bool]]) -> bool:
+    """Is there room for one more condition, once one that is over is forgotten?"""
+    if len(mine) < MOST:
+        return True
+    over = next((condition for condition, (_, stands) in mine.items() if not stands), None)
+    if over is not None:
+        del mine[over]
+    return over is not None

@@ -11,7 +11,7 @@ from core.registry import EquipmentEntry, EquipmentStatus, RegistrySnapshot, Ten
 from core.telemetry import EventRecord, StreamRecord, TelemetryBatch, Tick
 from core.time import SECOND
 from models.types import load_type
-from stream_processors.pipeline import Processor
+from stream_processors.pipeline import Processor, codes
 
 T0 = 1_700_000_000 * SECOND
 TYPE = """
@@ -61,6 +61,19 @@ def test_a_code_nobody_named_is_told_with_low_priority():
     p.step(record(event(0, "X9")))
     (said,) = p.step(record(tick=9)).transitions
     assert (said.condition, said.priority.value, said.title) == ("/code/X9", "low", "Trouble code (X9)")
+
+
+def test_ever_new_codes_fill_nothing(monkeypatch):
+    monkeypatch.setattr(codes, "MOST", 3)
+    p = processor()
+    p.step(record(*(event(i, f"X{i}") for i in range(5)), event(0, "Y" * 65)))
+    outcome = p.step(record(tick=30))
+    assert [t.condition for t in outcome.transitions] == ["/code/X0", "/code/X1", "/code/X2"]
+    assert outcome.counts["core.codes_too_many"] == 2
+    p.step(record(event(31, "X1", active=False), event(32, "X9")))
+    assert [t.condition for t in p.step(record(tick=60)).transitions] == ["/code/X1", "/code/X9"], (
+        "what went makes room"
+    )
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
