@@ -7,6 +7,8 @@ import pytest
 from tests.judges.train.bench import complaints, play
 from tests.judges.train.laws import Case, Shape
 
+pytestmark = pytest.mark.timeout(1200)  # days of several trains: half a minute of CPU, on a busy machine far more
+
 DAYS = [
     Case("heat, and a rescue run", mean_c=31.0, rescue=13.0),
     Case("frost, and an empty reservoir", mean_c=-16.0, depot_start=True),

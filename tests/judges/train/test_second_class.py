@@ -12,6 +12,8 @@ from tests.judges.train.laws import Case, Owed, Shape, ramp, step
 from tests.judges.train.test_train_health import DAY, doubling
 
 FILE = Path(__file__).with_name("regional.yaml")
+pytestmark = pytest.mark.timeout(1200)  # days of several trains: half a minute of CPU, on a busy machine far more
+
 SHAPE = Shape("regio-4", cars=(1, 2, 3, 4), motors=(1, 4), air=(2,), axles=4, doors=4)
 
 DOORS = [

@@ -8,6 +8,8 @@ import pytest
 from tests.judges.train.bench import Played, complaints, play
 from tests.judges.train.laws import Case, Owed, Shape, ramp, step
 
+pytestmark = pytest.mark.timeout(1200)  # days of several trains: half a minute of CPU, on a busy machine far more
+
 SHAPE = Shape()
 DAY = 24.0
 
