@@ -23,6 +23,8 @@ Document = dict[str, Any]
 
 WAVEFORM_STALE: Final = "26 h"
 """Routine waveforms come once an hour to once a day."""
+FAULT: Final = "fault"
+"""As in models/vibration/places.py."""
 CYCLE_STALE: Final = "30 d"
 """A machine that is not used has no cycles, and that is no fault of an instrument."""
 
@@ -35,6 +37,8 @@ def feature(name: str, channel_unit: str) -> tuple[str, str]:
     """
     from models.vibration.features import FEATURES  # brings the signal library along: who has no waveforms needs none
 
+    if name == FAULT:
+        return "1", "1 where the sensor itself is ill: signal, bias or gap"
     unit, words = FEATURES.get(name, ("", name.replace("_", " ")))
     return unit or channel_unit, words
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.equipment import WaveformDef, WaveformInstance
-from core.parcels import Waveform
+from core.parcels import Channel, Waveform
+from models.vibration import channels
 from models.vibration.bearings import Bearing, bearing, from_multiples, of_geometry
+from models.vibration.channels import ChannelFinding
 from models.vibration.features import features as compute
 from models.vibration.gears import Gear
 from models.vibration.orders import angle_from_pulses
+
+FAULT: Final = "fault"
+"""The feature that says whether the channel itself is ill: 1, or 0."""
 
 
 class TachoTimes(Protocol):
@@ -39,9 +44,14 @@ def is_open(definition: WaveformDef, waveform: Waveform) -> bool:
 
 
 def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapping[str, float]:
-    """The features (:data:`models.vibration.features.FEATURES`) of the channel at ``place`` that the type asks for."""
+    """The features (:data:`models.vibration.features.FEATURES`) of the channel at ``place`` that the type asks for.
+
+    The channel's own health comes first: of one that is ill only :data:`FAULT` is told, 1, and no feature.
+    """
     definition = instance.definition
-    found = compute(
+    if faults(waveform, place, definition):
+        return {FAULT: 1.0} if FAULT in instance.points else {}
+    found = {FAULT: 0.0} | compute(
         waveform.samples[place],
         waveform.rate,
         unit=definition.unit,
@@ -51,6 +61,24 @@ def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapp
         gear=gear_of(definition.machine),
     )
     return {name: value for name, value in found.items() if name in instance.points}
+
+
+def faults(waveform: Waveform, place: int, definition: WaveformDef) -> list[ChannelFinding]:
+    """What is wrong with the sensor at ``place``, if anything: signal, bias or gap, tacho."""
+    name = waveform.channels[place].name
+    others = [x.astype(np.float64) for i, x in enumerate(waveform.samples) if i != place]
+    same = [x for x, c in zip(others, _beside(waveform, place), strict=True) if c.unit == definition.unit]
+    found = channels.health(name, waveform.samples[place], waveform.rate, others=same)
+    volts = waveform.channels[place].gap
+    if volts is not None and definition.gap is not None:
+        judge = channels.gap if definition.unit == "um" else channels.bias
+        wrong = judge(name, volts, usual=definition.gap)
+        found += [] if wrong is None else [wrong]
+    return found
+
+
+def _beside(waveform: Waveform, place: int) -> list[Channel]:
+    return [c for i, c in enumerate(waveform.channels) if i != place]
 
 
 def tacho_signal(waveform: Waveform | TachoTimes) -> NDArray[np.float64] | None:

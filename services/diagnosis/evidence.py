@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, NotFoundError
 from core.time import SECOND
 from models.diagnosis import Channel, Machine, Record
 from models.vibration import curves
 from models.vibration.features import features
 from models.vibration.orders import angle_from_pulses
 from models.vibration.places import tacho_signal
+from models.vibration.transients import capture
 from services.api.database import Row
 from services.diagnosis.places import Places, Samples
 
@@ -184,6 +185,14 @@ def orbit_of(places: Places, samples: Samples, x: str, y: str) -> curves.Curve:
     if len(samples.tacho) > 1:
         angle = angle_from_pulses(samples.tacho, samples.samples.shape[1], samples.rate)
     return curves.orbit(samples.of(x), samples.of(y), angle, places.place(samples, x), rate=samples.rate)
+
+
+def bode_of(places: Places, samples: Samples, channel: str) -> curves.Curve:
+    """Amplitude and phase of 1x over speed, in steps of 25 r/min or 2 s; needs a tacho (a run-up, a coast-down)."""
+    if len(samples.tacho) < 2:
+        raise NotFoundError("this waveform has no tacho", hint="a device that sends `tacho` makes it a Bode plot")
+    angle = angle_from_pulses(samples.tacho, samples.samples.shape[1], samples.rate)
+    return curves.bode(capture(samples.of(channel), angle, samples.rate), places.place(samples, channel))
 
 
 def trend(row: Row, readings: Sequence[Row]) -> dict[str, Any]:

@@ -140,14 +140,14 @@ async def waveform_samples(
 async def waveform_curve(
     session: Reading,
     waveform: LongNumber,
-    view: Annotated[str, Path(description="waveform, spectrum, envelope or orbit", examples=["envelope"])],
+    view: Annotated[str, Path(description="waveform, spectrum, envelope, orbit or bode", examples=["envelope"])],
     channel: ChannelName = None,
     top: Annotated[float | None, Query(gt=0, le=1e6, description="Highest frequency of a spectrum, Hz")] = None,
     resolution: Annotated[float | None, Query(gt=0, le=1e4, description="Of a spectrum, Hz: then averaged")] = None,
     form: Form = "json",
 ) -> Response:
     """Amplitudes are zero to peak; the envelope is that of the band where the signal is most impulsive; the orbit needs
-    a pair of probes."""
+    a pair of probes, the Bode plot a tacho."""
     data, name, equipment = await service.one(session.db, waveform, channel)
     if view not in service.VIEWS:
         raise NotFoundError(f"there is no view {view[:40]!r}", hint=f"there are {', '.join(service.VIEWS)}")

@@ -23,7 +23,7 @@ from services.diagnosis.places import Places, Samples, samples_of
 from services.telemetry.model import EquipmentRef
 
 TREND_DAYS: Final = 30
-VIEWS: Final = ("waveform", "spectrum", "envelope", "orbit")
+VIEWS: Final = ("waveform", "spectrum", "envelope", "orbit", "bode")
 MOST_VALUES: Final = 262_144
 
 
@@ -92,6 +92,8 @@ def curve(known: Places, data: Samples, channel: str, kind: str, top: float | No
         return curves.spectrum(values, data.rate, place, top=top, resolution=resolution)
     if kind == "envelope":
         return curves.envelope(values, data.rate, place)
+    if kind == "bode":
+        return evidence.bode_of(known, data, channel)
     pair = known.pair(channel)
     if pair is None or pair not in data.channels:
         raise ParameterError("this channel has no pair at a right angle in the waveform", parameter="channel")

@@ -159,12 +159,12 @@ def test_from_alarm_to_report(api: Any, world: World, motor: int) -> None:
         "confirmed",
     )
 
-    page = client.get(f"/v1/cases/{number}/report")
+    page = client.get(f"/v1/cases/{number}/report", timeout=120)
     assert page.headers["content-type"].startswith("text/html")
     for words in ("Outer-ring", "spall of 4 mm", "outer ring, change it", "data:image/svg+xml"):
         assert words in page.text
     assert "http://" not in page.text.replace("http://www.w3.org", "")
-    document = client.get(f"/v1/cases/{number}/report?form=pdf")
+    document = client.get(f"/v1/cases/{number}/report?form=pdf", timeout=120)
     assert document.content.startswith(b"%PDF")
     picture = client.get(f"/v1/cases/{number}/plots/de.envelope?form=png")
     assert picture.content.startswith(b"\x89PNG")
