@@ -192,8 +192,9 @@ def _expected(
     settings = np.concatenate([h.settings for h in histories])
     offsets = [np.zeros(h.sensors.shape[1]) for h in histories]
     residuals: list[FloatArray] = []
-    for _ in range(1 if len(histories) == 1 else 3):
-        operating.fit(settings, np.concatenate([h.sensors - o for h, o in zip(histories, offsets, strict=True)]))
+    for turn in range(1 if len(histories) == 1 else 3):
+        within = np.concatenate([h.sensors - o for h, o in zip(histories, offsets, strict=True)])
+        operating.fit(settings, within, again=turn > 0)
         residuals = [h.sensors - operating.expected(h.settings) for h in histories]
         offsets = [np.array([_centre(column) for column in r.T]) for r in residuals]
     return operating, residuals, offsets

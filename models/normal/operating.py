@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from models.normal.products import product
+from models.prognosis.blend import one_thread
 from models.prognosis.regimes import RegimeNormaliser
 
 FloatArray = NDArray[np.float64]
@@ -47,7 +48,8 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
         self.max_regimes = max_regimes
         self.random_state = random_state
 
-    def fit(self, settings: FloatArray, sensors: FloatArray) -> Self:
+    def fit(self, settings: FloatArray, sensors: FloatArray, *, again: bool = False) -> Self:
+        """``again``: on the same settings as before, so in the regimes already found."""
         known = np.isfinite(settings).all(1)
         settings, sensors = settings[known], sensors[known]
         k = settings.shape[1]
@@ -57,6 +59,9 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
         self.scale_ = np.where(spread > 1e-9 * (1.0 + np.abs(self.centre_)), spread, 1.0)
         self.regressor_ = None
         mean = np.array([_mean(column) for column in sensors.T])
+        if again and self.regressor is None:
+            self.coefficients_ = self._coefficients(settings, sensors, mean)
+            return self
         if self.regressor is not None and k:
             filled = np.where(np.isfinite(sensors), sensors, mean)
             self.regressor_ = clone(self.regressor).fit((settings - self.centre_) / self.scale_, filled)
@@ -65,7 +70,8 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
         filled = np.where(np.isfinite(sensors[some]), sensors[some], mean)
         found = []
         for most in (1, self.max_regimes if k else 1):
-            self.regimes_ = RegimeNormaliser(most, self.random_state).fit(settings[some], filled)
+            with one_thread():
+                self.regimes_ = RegimeNormaliser(most, self.random_state).fit(settings[some], filled)
             self.coefficients_ = self._coefficients(settings, sensors, mean)
             left = (filled - self.expected(settings[some])).var(0)
             found.append((left, self.regimes_, self.coefficients_))
