@@ -87,7 +87,7 @@ def read_receipt(topic: str, payload: bytes) -> tuple[str, str, Receipt]:
         raise InvalidInputError(f"{levels[5][:40]!r} is no number of a command")
     found = _object(payload)
     word = found.get("status")
-    if word not in RECEIPTS:
+    if not isinstance(word, str) or word not in RECEIPTS:
         raise InvalidInputError(f"{word!r} is no word of a receipt", hint=f"one of {', '.join(RECEIPTS)}")
     detail = found.get("detail", {})
     note = found.get("note", "")

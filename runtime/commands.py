@@ -92,6 +92,8 @@ class Commands:
             while not self._stop.is_set():
                 self._take_heard(connection, queries, line)
                 queries.expire(connection)
+                queries.advance_rollouts(connection)
+                queries.run_inspections(connection)
                 for row in list(queries.to_send(connection)):
                     self._send(connection, queries, line, row)
                 for equipment in wished:

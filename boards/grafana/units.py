@@ -30,6 +30,7 @@ _KNOWN: Final[Mapping[str, str]] = {
     "s": units.Seconds,
     "V": units.Volt,
     "{rpm}/min": units.RevolutionsPerMinute,
+    "L/min": "suffix:L/min",
     "um": "suffix:µm",
     "mm/s": "suffix:mm/s",
     "K/kW": "suffix:K/kW",

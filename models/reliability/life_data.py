@@ -66,12 +66,12 @@ def fit(times: Sequence[float], failed: Sequence[bool], confidence: float = 0.90
             "fewer than two different failures: no life can be told from them", hint="wait, or pool"
         )
     # pandas and autograd come with it: who fits nothing does not wait for them
-    import surpyval
+    from surpyval import Weibull as Estimator  # type: ignore[attr-defined]
 
-    model = surpyval.Weibull.fit(x=x, c=(~observed).astype(int))
+    model = Estimator.fit(x=x, c=(~observed).astype(int))
     eta, beta = (float(p) for p in model.params)
     eta, beta = _polished(x, observed, eta, beta)
-    covariance = np.linalg.inv(_information(x, observed, eta, beta))
+    covariance = np.asarray(np.linalg.inv(_information(x, observed, eta, beta)), np.float64)
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     u = (x / eta) ** beta
     likelihood = float((np.log(beta / eta) * observed + (beta - 1) * np.log(x / eta) * observed - u).sum())

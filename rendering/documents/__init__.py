@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -58,15 +59,6 @@ def pdf(html: str, title: str) -> bytes:
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4, plutoprint.PAGE_MARGINS_NONE, plutoprint.MEDIA_TYPE_PRINT)
     book.set_metadata(plutoprint.PDF_METADATA_TITLE, title)
     book.load_html(html)
-    stream = _Bytes()
+    stream = io.BytesIO()
     book.write_to_pdf_stream(stream)
-    return b"".join(stream.parts)
-
-
-class _Bytes:
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.parts.append(bytes(data))
-        return len(data)
+    return stream.getvalue()

@@ -16,6 +16,7 @@ from runtime import access, bootstrap
 from runtime.console import say
 from runtime.demo.files import DemoFiles, Progress, PublisherOrder
 from runtime.demo.fleet import TENANT
+from runtime.demo.lease import ensure_lease
 from runtime.demo.plan import LEARNING, REPAIR, STORY, TYPES
 from runtime.demo.report import begun, owed, passed, verdict_lines
 from runtime.demo.verdict import judge
@@ -87,6 +88,7 @@ def run_demo(
         )  # fmt: skip
         with supervisor:
             tenant = made[0]
+            ensure_lease(supervisor.api.url, tenant.key)
             with Monitor(supervisor.endpoints.databases[bootstrap.WRITER], tenant.id) as monitor:
                 order = _make_order(
                     data, files, supervisor, monitor, seed=seed, seconds=seconds, speed=speed, story=story

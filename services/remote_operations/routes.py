@@ -13,10 +13,11 @@ from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, maybe_equipment_id
-from services.remote_operations import model, service
+from services.remote_operations import model, rounds_routes, service
 from services.tenancy.service import equipment_ref
 
 router = APIRouter(tags=["remote operations"])
+router.include_router(rounds_routes.router)
 
 _COMMAND: Final[dict[str, Any]] = {
     "id": 17,

@@ -38,3 +38,9 @@ SELECT servitize.take_reported(:whose::text, :machine::text, :given::jsonb, :ver
 SELECT t.slug, e.key, p.key AS property, p.desired, p.desired_version
   FROM servitize.twin_property p JOIN servitize.equipment e ON e.id = p.equipment_id JOIN servitize.tenant t ON t.id = e.tenant_id
  WHERE p.equipment_id = :equipment::int AND p.desired_version > 0 ORDER BY p.key;
+
+-- name: advance_rollouts()$
+SELECT servitize.advance_rollouts();
+
+-- name: run_inspections()$
+SELECT servitize.run_inspections();

@@ -250,11 +250,15 @@ class Running:
 
 
 @contextmanager
-def serving(settings: ApiSettings, mount: Callable[[FastAPI], None] | None = None) -> Iterator[Running]:
+def serving(
+    settings: ApiSettings,
+    mount: Callable[[FastAPI], None] | None = None,
+    parse: Callable[[Mapping[str, Any]], EquipmentType] = parse_type,
+) -> Iterator[Running]:
     """Serve on a free port of loopback until the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = make_server(settings, parse_type, mount)
+        server = make_server(settings, parse, mount)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         deadline = time.monotonic() + 20

@@ -4,6 +4,7 @@ not."""
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import psycopg
@@ -11,10 +12,13 @@ import pytest
 
 from core.command import COMMAND_TRANSITIONS
 from core.errors import ConflictError, ForbiddenError
+from core.time import MINUTE
+from storage import admin
+from storage.caretaker import roll_up
 from storage.errors import translated
 from storage.migrate import WRITER
 from storage.queries import load
-from tests.integration.storage.helpers import Store
+from tests.integration.storage.helpers import PUMP, Committer, Store
 
 pytestmark = pytest.mark.integration
 
@@ -165,3 +169,65 @@ def test_a_twin_keeps_versions_and_shows_drift(store: Store) -> None:
     with store.api(store.acme) as c:
         (row,) = [r for r in queries.twin(c, equipment=store.ours) if r[0] == "interval"]
     assert (row[1], row[2], row[5], row[6], row[8]) == (20, 2, 30, 1, True)
+
+
+def test_a_roll_out_goes_on_when_the_canary_is_so_and_pauses_when_a_machine_is_silent(store: Store) -> None:
+    queries = load("api_rounds")
+    with psycopg.connect(store.dsn) as c:
+        admin.create_equipment(c, store.acme, "pump-2", PUMP)
+        second = admin.equipment_id(c, store.acme, "pump-2")
+    with store.api(store.acme) as c:
+        number = queries.start_rollout(
+            c, title="t", key="interval", wanted="30", cohorts=json.dumps([[store.ours], [second]]), patience_s=3600.0,
+            watch_s=0.0, who="anna",
+        )  # fmt: skip
+
+    def rollout() -> tuple[Any, ...]:
+        return tuple(store.all("SELECT state, cohort, reason FROM servitize.rollout WHERE id = %s", number)[0])
+
+    def desired() -> list[Any]:
+        return store.all("SELECT equipment_id, desired FROM servitize.twin_property WHERE key = 'interval' ORDER BY 1")
+
+    def say(machine: str, value: int) -> None:
+        platform(store, "reported", whose="acme", machine=machine, given=f'{{"interval": {value}}}', versions="{}")
+
+    say("pump-2", 60)
+    platform(store, "advance_rollouts")
+    assert rollout() == ("running", 1, "")
+    say("pump-1", 30)
+    platform(store, "advance_rollouts")
+    assert rollout() == ("running", 2, "")
+    assert desired() == [(store.ours, 30), (second, 30)]
+    with psycopg.connect(store.dsn) as c:
+        c.execute("SET ROLE servitize_owner")
+        c.execute("UPDATE servitize.rollout SET cohort_at = now() - interval '2 hours'")
+    platform(store, "advance_rollouts")
+    assert rollout()[0] == "paused"
+    assert "have not said" in rollout()[2]
+    with store.api(store.acme) as c:
+        assert queries.steer_rollout(c, rollout=number, wish="roll_back", why="no", who="ben") == "rolled_back"
+    assert desired() == [(store.ours, None), (second, 60)]
+
+
+def test_an_inspection_compares_with_the_machines_own_past(store: Store) -> None:
+    now = time.time_ns() // 1000
+    with Committer(store) as c:
+        past = [(p, now - n * 10 * MINUTE, 20 + (n % 7) * 0.1, 192) for p in store.points[:2] for n in range(7, 400)]
+        c.commit([*past, (store.points[0], now, 95.0, 192)])
+    with psycopg.connect(store.login(WRITER), autocommit=True) as c:
+        roll_up(c, everything=True)
+    with store.api(store.acme) as c:
+        plan = load("api_rounds").plan_inspection(
+            c, equipment=store.ours, title="Night round", points=["t1", "t2"], every_minutes=60.0, baseline_days=14.0,
+            tolerance=4.0, max_age_minutes=10.0, capture="read_settings", who="anna",
+        )  # fmt: skip
+    assert platform(store, "run_inspections") == 1
+    assert platform(store, "run_inspections") == 0
+    ((findings, points, command),) = store.all("SELECT findings, points, command_id FROM servitize.inspection_report")
+    assert findings == 2
+    assert "deviations from its mean" in points["t1"]["finding"]
+    assert points["t2"]["finding"] == "no fresh reading"
+    assert state(store, command) == "approved"
+    assert store.one("SELECT count(*) FROM servitize.outbox WHERE kind = 'inspection'") == 1
+    with store.api(store.acme) as c:
+        load("api_rounds").stop_inspection(c, plan=plan)

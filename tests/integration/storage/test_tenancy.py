@@ -151,6 +151,8 @@ API_CALLS |= {
     "request_command",
     "set_inhibit",
 }
+API_READS |= {"inspection_plan", "inspection_report", "rollout", "rollout_member"}
+API_CALLS |= {"plan_inspection", "start_rollout", "steer_rollout", "stop_inspection"}
 # access: who may come in
 API_READS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
 NOT_FOR_BOARDS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
