@@ -22,7 +22,7 @@ DIAGNOSIS ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts diagnosis train-weeks clean
+.PHONY: help venv demo openloop test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts diagnosis train-weeks clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -65,6 +65,9 @@ lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the new
 
 bench: .venv/READY ## measure the whole system: build/bench.json (BENCH="--seconds 20 --only sustained")
 	@$(BIN)/python -m tests.benchmarks.whole $(BENCH)
+
+openloop: .venv/READY ## 50 clients ask the API once a second each, come what may (OPENLOOP="--home DIR" of make years, or "--small")
+	@$(BIN)/python -m tests.benchmarks.open_loop $(OPENLOOP)
 
 years: .venv/READY ## a hundred million readings on plain PostgreSQL: sizes, reads and writes (YEARS="--scale 0.1")
 	@$(BIN)/python -m tests.benchmarks.years $(YEARS)

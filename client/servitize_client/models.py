@@ -118,6 +118,7 @@ class Advisory:
     evidence: list[Evidence]
     reason: str
     work_order_id: int | None
+    case_id: int | None
     revision: int
     allowed: list[str]
 

@@ -76,7 +76,8 @@ async def list_advisories(
 async def show_advisory(request: Request, session: Reading, advisory: LongNumber) -> Response:
     """What, why with evidence, by when and by which rule, and what to do with which parts and people."""
     found = await service.advisory(session.db, advisory)
-    return answer_tagged(request, found, f"advisory/{found.id}/{found.revision}")
+    # the case is in the answer and no version of the advisory
+    return answer_tagged(request, found, f"advisory/{found.id}/{found.revision}", volatile=True)
 
 
 @router.get(

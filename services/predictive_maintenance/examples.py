@@ -63,6 +63,7 @@ ADVISORY: Final[dict[str, Any]] = {
     "decided_at": None,
     "reason": "",
     "work_order_id": None,
+    "case_id": 3,
     "changed_at": "2026-11-22T10:00:00Z",
     "revision": 1,
     "allowed": ["accept", "reject", "defer"],

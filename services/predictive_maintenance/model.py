@@ -92,6 +92,7 @@ class Advisory(Answer):
     decided_at: Moment | None
     reason: str
     work_order_id: int | None
+    case_id: int | None = Field(description="The case in which its diagnosis stands, while one is open")
     changed_at: Moment
     revision: int
     allowed: list[AdvisoryEvent]

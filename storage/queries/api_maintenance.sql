@@ -2,7 +2,9 @@
 -- Newest change first; resting ones only where asked for.
 SELECT a.id, a.equipment_id, e.key AS equipment_key, e.name AS equipment_name, a.component, a.failure_mode, a.state, a.outcome, a.title,
        a.priority, a.due_at, a.due_rule, a.consequence, a.plan, a.evidence, a.occurrences, a.opened_at, a.deferred_until, a.decided_by,
-       a.decided_at, a.reason, a.work_order_id, a.changed_at, a.revision
+       a.decided_at, a.reason, a.work_order_id, a.changed_at, a.revision,
+       (SELECT max(c.id) FROM servitize.diagnosis_case c
+         WHERE c.equipment_id = a.equipment_id AND c.component = a.component AND c.state <> 'closed') AS case_id
   FROM servitize.advisory a JOIN servitize.equipment e ON e.id = a.equipment_id
  WHERE (:id::bigint IS NULL OR a.id = :id)
    AND (:state::text[] IS NULL OR a.state = ANY (:state))

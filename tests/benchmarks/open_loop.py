@@ -167,7 +167,8 @@ def main() -> int:
     if options.home is None and not options.small:
         parser.error("--home DIR (of make years), or --small")
     home = options.home or Path(tempfile.mkdtemp(prefix="servitize-open-loop-"))
-    home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o711)
     try:
         with DataDirectory(home / "data", service_account(clean_environ())) as data:
             plan = fleet.Plan.of(home, 0.02 if options.small else 1.0)
