@@ -15,8 +15,8 @@ from services.predictive_maintenance.model import Reason, Remark, Short
 from services.telemetry.model import EquipmentRef
 
 PartKey = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,79}$")]
-Amount = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4, strict=False)]
-Price = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=2, strict=False)]
+Amount = Annotated[Decimal, Field(ge=0, le=100_000, decimal_places=4, strict=False)]
+Price = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, strict=False)]
 Skill = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[\x20-\x7e]*$")]
 Level = Literal["good", "warning", "alarm"]
 
