@@ -38,7 +38,7 @@ def draw(curve: Any, form: str = "png", *, wide: float = 9.0, high: float = 3.6)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "font.size": 9,
         "axes.edgecolor": _GREY,
         "axes.labelcolor": _INK,
@@ -173,9 +173,9 @@ def trend(series: Any, marked: int | None = None, *, wide: float = 9.0, high: fl
             moment: Any = to_datetime(marked)
             axes.axvline(moment, color="#c1121f", linewidth=1.0, linestyle=(0, (4, 3)))
         axes.set_title(_with_unit(series["title"], series["unit"]), loc="left", fontsize=9, color=_INK)
-        locator = AutoDateLocator()
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.grid(color="#e4e7eb")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)

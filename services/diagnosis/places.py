@@ -36,7 +36,7 @@ class Samples:
         """[n] of one channel. Raises KeyError."""
         if channel not in self.channels:
             raise KeyError(channel)
-        return self.samples[self.channels.index(channel)]
+        return np.asarray(self.samples[self.channels.index(channel)], np.float32)
 
 
 def samples_of(row: Row) -> Samples:
