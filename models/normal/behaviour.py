@@ -127,7 +127,7 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         self.scale_ = learned.scale
         self.axes_ = learned.spread.axes
         self.wander_ = learned.spread.wander
-        self.back_ = np.linalg.inv(self.axes_)
+        self.back_: FloatArray = np.asarray(np.linalg.inv(self.axes_), np.float64)
         slowest = max(self.recentre_s, _FOLLOW * self.smooth_s)
         with np.errstate(divide="ignore"):
             best = np.sqrt(2.0 * self.smooth_s / self.wander_)

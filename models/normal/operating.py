@@ -53,7 +53,8 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
         known = np.isfinite(settings).all(1)
         settings, sensors = settings[known], sensors[known]
         k = settings.shape[1]
-        self.low_, self.high_ = (settings.min(0), settings.max(0)) if len(settings) else (np.zeros(k), np.zeros(k))
+        self.low_: FloatArray = settings.min(0) if len(settings) else np.zeros(k)
+        self.high_: FloatArray = settings.max(0) if len(settings) else np.zeros(k)
         self.centre_ = settings.mean(0) if len(settings) else np.zeros(k)
         spread = settings.std(0) if len(settings) else np.ones(k)
         self.scale_ = np.where(spread > 1e-9 * (1.0 + np.abs(self.centre_)), spread, 1.0)

@@ -79,7 +79,7 @@ def read(path: Path) -> Recording:
     later = np.concatenate([[True], ts[1:] > np.maximum.accumulate(ts)[:-1]])
     label = table[later, others.index("anomaly")] > 0.5 if "anomaly" in others else None
     columns = [others.index(name) for name in sensors]
-    return Recording(f"{path.parent.name}/{path.stem}", ts[later], sensors, table[np.ix_(later, columns)], label)
+    return Recording(f"{path.parent.name}/{path.stem}", ts[later], sensors, table[later][:, columns], label)
 
 
 def _order(name: str) -> tuple[str, int, str]:

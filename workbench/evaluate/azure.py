@@ -244,4 +244,5 @@ def _count_since(at: IntArray, begin: IntArray, hours: int) -> FloatArray:
     now = np.arange(len(begin))
     start = np.maximum(now - hours + 1, begin)
     count = np.searchsorted(at, now, side="right") - np.searchsorted(at, start, side="left")
-    return np.maximum(count, 0).astype(float)
+    known: FloatArray = np.maximum(count, 0).astype(float)
+    return known
