@@ -67,7 +67,7 @@ API_READS = {
     "replay_request",
 }
 NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "device_order", "outbox", "replay_request"}
-EVERYBODYS = {"alarm_rule", "delivery_rule", "equipment_type", "role_scope"}
+EVERYBODYS = {"alarm_rule", "command_rule", "delivery_rule", "equipment_type", "role_scope"}
 """Tables that hold nothing of anybody's."""
 API_CALLS = {
     "authenticate",
