@@ -80,9 +80,10 @@ class Machine:
 
     ``bearings`` and ``gears`` by component key; ``line_frequency`` Hz of the motor's supply (an inverter's output
     frequency) and ``poles`` of the motor; ``support``: rolling or fluid-film; ``critical_speed`` r/min, the first;
-    ``group`` and ``foundation`` of ISO 20816-3; ``baseline``: feature levels by channel (``velocity_rms``,
-    ``x1_velocity`` …) at the same speed and load; ``modes``: keys to consider, all if empty; ``tolerance``: share by
-    which the true speed may differ from the one stated.
+    ``group`` and ``foundation`` of ISO 20816-3; ``baseline``: by channel, its features
+    (:func:`models.vibration.features.features`: ``x1_amplitude``, ``x2_amplitude``) at the same speed and
+    load; ``modes``: keys to consider, all if empty; ``tolerance``: share by which the true speed may differ from what
+    is stated.
     """
 
     name: str = ""

@@ -16,6 +16,7 @@ import numpy as np
 from models.diagnosis.finding import Evidence
 from models.diagnosis.lines import Lines, Seen
 from models.diagnosis.record import Channel, Machine
+from models.vibration.integration import quantity
 from models.vibration.shaft import precession
 
 CLEAR: Final = 10.0
@@ -87,7 +88,7 @@ def unbalance(scene: Scene) -> Judgement:
     others = [scene.order(lines, k).level for k in (0.5, 1.5, 2, 3, 4, 5, 6)]
     share = one.level**2 / max(one.level**2 + sum(level**2 for level in others), 1e-30)
     conditions = [
-        _severe(scene, lines, one, "x1"),
+        _severe(scene, lines, one, "x1_amplitude"),
         ((share - 0.6) / 0.2, "other orders are as strong as 1×"),
         ((one.over_db - CLEAR) / 5, "1× hardly stands out"),
     ]
@@ -103,10 +104,20 @@ def unbalance(scene: Scene) -> Judgement:
 def _severe(scene: Scene, lines: Lines, seen: Seen, feature: str, need: float = 0.55) -> tuple[float, str]:
     """Large by the zones, or changed since the baseline by a quarter of B/C (ISO 20816-3, criterion II)."""
     absolute = (seen.level / scene.boundary - need) / 0.35
-    usual = scene.machine.baseline.get(lines.channel.name, {}).get(feature)
-    if usual is not None and np.isfinite(usual):
+    told = scene.machine.baseline.get(lines.channel.name, {}).get(feature)
+    if told is not None and np.isfinite(told):
+        usual = _as_level(told, lines.channel, seen.frequency)
         absolute = max(absolute, (abs(seen.level - usual) / scene.boundary - 0.25) / 0.25)
     return absolute, "too small to matter by the zones of ISO 20816-3, and no change from a baseline is known"
+
+
+def _as_level(amplitude: float, channel: Channel, frequency: float) -> float:
+    """A feature's amplitude (zero to peak, the channel's unit) as a line table has it: mm/s RMS, or µm peak to peak."""
+    kind, factor = quantity(channel.unit) or ("acceleration", 1.0)
+    if kind == "displacement":
+        return 2e6 * factor * amplitude
+    velocity = 1e3 * factor * amplitude / float(np.sqrt(2))
+    return velocity / (2 * np.pi * frequency) if kind == "acceleration" else velocity
 
 
 def misalignment(scene: Scene) -> Judgement:
@@ -114,7 +125,7 @@ def misalignment(scene: Scene) -> Judgement:
     one = scene.order(lines, 1)
     higher = np.sqrt(sum(scene.order(lines, k).level ** 2 for k in (0.5, 1.5, 2.5, 4, 5, 6, 7, 8)))
     conditions = [
-        _severe(scene, lines, two, "x2", 0.3),
+        _severe(scene, lines, two, "x2_amplitude", 0.3),
         ((two.level / max(one.level, 1e-12) - 0.45) / 0.3, "2× is small beside 1×"),
         ((0.45 - higher / max(two.level, 1e-12)) / 0.15, "multiples beyond 3× are there too: looseness"),
         ((two.over_db - CLEAR) / 5, "2× hardly stands out"),
@@ -171,7 +182,7 @@ def electrical(scene: Scene) -> Judgement | None:
     nearest = round(f / scene.shaft) * scene.shaft
     apart = abs(f - nearest) / lines.step
     quality, doubt = weakest(
-        _severe(scene, lines, two, "line2", 0.3),
+        _severe(scene, lines, two, "", 0.3),
         ((two.over_db - 1.5 * CLEAR) / 5, "the line hardly stands out"),
         ((apart - 3) / 3, "a multiple of the shaft's rate is too near to be told apart: record for longer"),
         ((1.2 - abs(two.frequency - f) / lines.step) / 1.0, "the line is beside twice the supply's frequency"),
@@ -214,7 +225,7 @@ def blade_pass(scene: Scene) -> Judgement | None:
     lines, seen = scene.strongest(blades)
     neighbours = [scene.order(lines, blades + k).level for k in (-2, -1, 1, 2) if blades + k > 2]
     quality, doubt = weakest(
-        _severe(scene, lines, seen, "blades", 0.4),
+        _severe(scene, lines, seen, "", 0.4),
         ((seen.over_db - 1.5 * CLEAR) / 5, "the line hardly stands out"),
         ((0.5 - max(neighbours, default=0.0) / max(seen.level, 1e-12)) / 0.3, "neighbouring multiples are as strong"),
     )

@@ -190,12 +190,11 @@ def _band_of(finding: Finding | None) -> Band | None:
 def thinned(x: NDArray[np.floating], y: NDArray[np.floating], points: int = _POINTS) -> tuple[FloatArray, FloatArray]:
     """Highest and lowest of each stretch, so that no line and no blow is lost in a picture."""
     n = len(x)
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if n <= points:
-        return x, y
+        return x.astype(np.float64), y.astype(np.float64)
     size = int(np.ceil(2 * n / points))
     blocks = n // size
     part = y[: blocks * size].reshape(blocks, size)
     base = np.arange(blocks) * size
     keep = np.unique(np.concatenate([base + part.argmin(axis=1), base + part.argmax(axis=1)]))
-    return x[keep], y[keep]
+    return x[keep].astype(np.float64), y[keep].astype(np.float64)

@@ -56,7 +56,7 @@ def health(
     found = []
     for look in (_stands_still, _clipped, _ski_slope, _interrupted, _spikes):
         said = look(name, x, rate, spread)
-        if said is not None:
+        if said is not None and said.fault not in {one.fault for one in found}:
             found.append(said)
     return found
 
