@@ -53,7 +53,7 @@ def health(
     loudest = max((float(np.std(other)) for other in others), default=0.0)
     if spread == 0 or (loudest > 0 and spread < 1e-4 * loudest):
         return [ChannelFinding(name, "flat", "the signal does not move: cable, supply or sensor", 0.98)]
-    found = []
+    found: list[ChannelFinding] = []
     for look in (_stands_still, _clipped, _ski_slope, _interrupted, _spikes):
         said = look(name, x, rate, spread)
         if said is not None and said.fault not in {one.fault for one in found}:
