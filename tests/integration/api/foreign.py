@@ -151,6 +151,11 @@ FOREIGN |= {
     ),
 }
 
+FOREIGN["outcome"] = row(
+    "INSERT INTO servitize.confirmed_outcome (equipment_id, at, verdict, source, reference, recorded_by)"
+    " VALUES (%(equipment)s, now(), 'healthy', 'person', %(slug)s, %(slug)s) RETURNING id"
+)
+
 _MADE: dict[tuple[str, int, str], list[Any]] = {}
 
 

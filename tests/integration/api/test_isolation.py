@@ -21,6 +21,9 @@ from tests.integration.api.foreign import FOREIGN, things
 pytestmark = [pytest.mark.integration, pytest.mark.isolation]
 
 
+SPAN = {"from": "2026-05-01T00:00:00Z", "to": "2026-05-02T00:00:00Z"}
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the document. ``parameters``: names in its path."""
@@ -41,7 +44,7 @@ class Operation:
         """The address with each place filled by what ``found`` gives, and the query parameters that it cannot do
         without."""
         needed = {
-            p["name"]: [*p["schema"].get("examples", ()), "2026-05"][0]
+            p["name"]: SPAN.get(p["name"]) or [*p["schema"].get("examples", ()), "2026-05"][0]
             for p in self.document.get("parameters", [])
             if p["in"] == "query" and p["required"]
         }
