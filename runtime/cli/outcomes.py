@@ -71,7 +71,12 @@ def show(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Newest first."""
+    """What is on record, newest first.
+
+    \b
+    Example:
+      servitize outcome list K-101
+    """
     from runtime import access
     from runtime.cli.options import print_json
     from storage import outcomes
@@ -91,7 +96,12 @@ def show(
 
 @app.command("withdraw")
 def withdraw(number: Annotated[int, typer.Argument(metavar="NUMBER", min=1)], home: Home = None) -> None:
-    """A label that was wrong: it stays on record and counts no more."""
+    """A label that was wrong: it stays on record and counts no more.
+
+    \b
+    Example:
+      servitize outcome withdraw 12
+    """
     from runtime import access
     from storage import outcomes
 

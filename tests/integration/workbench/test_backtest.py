@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from models.types import catalog, from_document, to_document
 from simulators.contract import FaultPlan
 from simulators.fleet import CompressorTrainFleet, MetroTrainFleet
 from storage import admin
+from storage import models as model_registry
 from storage.migrate import WRITER, migrate
 from storage.registry import Registry
 from storage.writer import Writer
@@ -28,6 +30,7 @@ from tests.conftest import DatabaseFactory
 from tests.integration.storage.helpers import PASSWORDS
 from workbench.backtest.command import Answer, Question, backtest_command, run
 from workbench.backtest.verdict import Failure
+from workbench.train.normal import Wanted, train_normal
 
 START = 1_700_000_000 * SECOND
 FLEETS = {
@@ -140,6 +143,28 @@ def test_tighter_limits_are_tried_on_history(lived: str) -> None:
     types = {"compressor-train": from_document(document)}
     answer = run(lived, Question(None, ("compressor-train-0",), None, None, types=types))
     assert any(condition.endswith("/tight") for _, condition, _ in answer.raised)
+
+
+def test_a_model_that_one_asks_for_speaks(lived: str, answer: Answer) -> None:
+    """Learned from the same history with limits that everybody passes: it must have something to say."""
+    sensors = ("compressor.journal_de.temperature", "compressor.journal_nde.temperature", "lube_oil.supply_temperature")
+    sensitive = {"settle_s": 600.0, "smooth_s": 300.0, "on_s": 0.0, "calibrate": False, "t_limit": 0.3, "q_limit": 0.3}
+    wanted = Wanted("compressor-train", ("train.speed",), sensors, parameters=sensitive)
+    with psycopg.connect(lived) as connection:
+        name, version, metrics = train_normal(connection, lived, wanted, key=b"k", actor="ada")
+        assert name == "normal/compressor-train"
+        assert metrics["machines"] == 2.0
+        learned_from = model_registry.stored(connection, name)[0].calibration["reference"]
+        assert "lube_oil.supply_temperature" in learned_from
+    asked = Question(None, ("compressor-train-0",), None, None, models=((name, version),), model_key="k")
+    with_model = run(lived, asked)
+    own = {r for r in with_model.raised if f"/{name}" in r[1]}
+    assert own
+    alone = run(lived, replace(asked, models=()))
+    assert with_model.raised - own == alone.raised == {r for r in answer.raised if r[0] == "compressor-train-0"}
+    assert run(lived, replace(asked, models=None)).raised == alone.raised, "a candidate does not speak by itself"
+    with pytest.raises(NotFoundError, match="no version 9"):
+        run(lived, replace(asked, models=((name, 9),)))
 
 
 def test_the_command_judges_by_known_failures(lived: str, capsys: pytest.CaptureFixture[str]) -> None:
