@@ -30,7 +30,7 @@ from core.contracts.terms import (
     Version,
 )
 from core.errors import InvalidInputError
-from core.time import parse_duration
+from core.time import DAY, parse_duration
 
 _KEY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
@@ -111,13 +111,22 @@ class _Reader:
         return default if found is None else _whole(_Reader(found, self.at(key)), read)
 
     def duration(self, key: str, default: str) -> int:
-        return parse_duration(self.raw(key, default))
+        found = self.raw(key, default)
+        if isinstance(found, bool) or not isinstance(found, (str, int)):
+            raise InvalidInputError(f"{self.at(key)}: a duration is a text such as 2 h")
+        us = parse_duration(found)
+        if not 0 <= us <= 400 * DAY:
+            raise InvalidInputError(f"{self.at(key)}: from nothing to 400 days")
+        return us
 
     def day(self, key: str) -> date:
         try:
-            return date.fromisoformat(self.text(key))
+            found = date.fromisoformat(self.text(key))
         except ValueError:
             raise InvalidInputError(f"{self.at(key)}: a day is written YYYY-MM-DD") from None
+        if not 1900 <= found.year < 2200:
+            raise InvalidInputError(f"{self.at(key)}: a day lies between 1900 and 2200")
+        return found
 
     def finish(self) -> None:
         unknown = sorted(set(self.value) - self._asked)

@@ -13,6 +13,7 @@ from services.api.parameters import Answer, Strict
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Note = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
 Money = Annotated[str, StringConstraints(pattern=r"^\d{1,11}(\.\d{1,4})?$")]
 
 
@@ -68,7 +69,9 @@ class NewStep(Strict):
     cost: Money = "0"
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
     note: Note = ""
-    measured: dict[str, float] = Field(default_factory=dict, max_length=40, description="Of an inspection, by quantity")
+    measured: dict[str, Amount] = Field(
+        default_factory=dict, max_length=40, description="Of an inspection, by quantity"
+    )
 
     @model_validator(mode="after")
     def _placed(self) -> NewStep:
@@ -176,7 +179,7 @@ class KindLimits(Strict):
     lives: int = Field(3, ge=1, le=100)
     health_good: float = Field(85, ge=0, le=100, allow_inf_nan=False)
     health_poor: float = Field(50, ge=0, le=100, allow_inf_nan=False)
-    wear: dict[str, Annotated[list[float | None], Field(min_length=3, max_length=3)]] = Field(
+    wear: dict[str, Annotated[list[Amount | None], Field(min_length=3, max_length=3)]] = Field(
         default_factory=dict, max_length=20, description="From which amount on: repair, remanufacture, scrap"
     )
     intervals: list[IntervalOf] = Field(default_factory=list, max_length=20)

@@ -147,5 +147,5 @@ class Desire(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"key": "report_interval_s", "value": 30, "version": 0}]})
 
     key: Property
-    value: str | int | float | bool
+    value: str | int | Number | bool
     version: int | None = Field(None, ge=0, le=2_147_483_647)

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from services.api.moments import Moment
 from services.api.parameters import Answer, Strict
-from services.remote_operations.model import Key, Note, Property
+from services.remote_operations.model import Key, Note, Number, Property
 from services.telemetry.model import EquipmentRef
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -37,7 +37,7 @@ class NewRollout(Strict):
 
     title: Title
     key: Property
-    value: str | int | float | bool
+    value: str | int | Number | bool
     cohorts: Annotated[list[Cohort], Field(min_length=1, max_length=50)]
     patience_minutes: Minutes = 60
     watch_minutes: Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)] = 60

@@ -26,6 +26,7 @@ from tests.unit.contracts.harness import complete
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))).map(intervals.tidy)
 
 
+@settings(deadline=None)
 @given(spans, spans)
 def test_intervals_are_sets_of_moments(one: intervals.Spans, other: intervals.Spans) -> None:
     def moments(found: intervals.Spans) -> set[int]:
@@ -48,6 +49,7 @@ def machine(steps: list[tuple[int, int]]) -> tuple[Machine, int]:
     return Machine({"hours": series}), int(ts[-1])
 
 
+@settings(deadline=None)
 @given(counters, st.integers(0, 100), st.sampled_from([GapRule.HOLD, GapRule.NOTHING]))
 def test_neighbouring_periods_share_nothing_and_miss_nothing(
     steps: list[tuple[int, int]], cut: int, rule: GapRule
@@ -60,6 +62,7 @@ def test_neighbouring_periods_share_nothing_and_miss_nothing(
     assert all(half >= 0 for half in halves)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1000), st.sampled_from("ab")), max_size=20), st.integers(0, 1000))
 def test_hours_in_states_add_up(changes: list[tuple[int, str]], cut: int) -> None:
     states = tuple(StateAt(at * MINUTE, state) for at, state in sorted(changes))
@@ -76,6 +79,7 @@ def test_hours_in_states_add_up(changes: list[tuple[int, str]], cut: int) -> Non
 money = st.decimals(0, 500, places=2)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 300), money), min_size=1, max_size=4, unique_by=lambda t: t[0]),
     st.decimals(0, 1000, places=1),
@@ -98,7 +102,7 @@ def test_tiers_charge_every_unit_once_and_never_less_than_the_minimum(
     assert all(line.amount == rounded(line.quantity * line.price, Decimal("0.01")) for line in lines)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dates(date(2026, 1, 1), date(2026, 12, 30)),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Shanghai"]),

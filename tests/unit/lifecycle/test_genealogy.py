@@ -102,7 +102,7 @@ wishes = st.lists(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=80, deadline=None)
 @given(wishes)
 def test_whatever_is_done_nothing_is_in_two_places_and_no_hour_is_lost(
     orders: list[tuple[int, str, Deed, str, str, int]],
