@@ -56,7 +56,8 @@ class TestRooms:
         assert in_makefile is not None
         on_disk = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
         assert on_disk == sorted(ROOMS)
-        assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ROOMS
+        shipped = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        assert shipped == [*ROOMS, "client/servitize_client"], "the client is a package of its own, shipped along"
         assert [name for name in PYPROJECT["tool"]["mypy"]["files"] if name != "tests"] == ROOMS
         assert in_makefile.group(1).split() == ROOMS
 
