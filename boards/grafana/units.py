@@ -17,6 +17,7 @@ _KNOWN: Final[Mapping[str, str]] = {
     "A": units.Ampere,
     "bar": units.Bars,
     "Cel": units.Celsius,
+    "d": units.Days,
     "deg": units.Degrees,
     "h": units.Hours,
     "Hz": units.Hertz,
