@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from zstandard import ZstdCompressor
+
 from tests.integration.api.conftest import Party, World
 
 Maker = Callable[[World, Party], list[Any]]
@@ -76,12 +78,13 @@ FOREIGN: dict[str, Maker] = {
     ),
     "waveform": row(
         "INSERT INTO servitize.waveform (equipment_id, ts, hash, rate, samples, channels, purpose, retention, encoding,"
-        ' data, received_at) VALUES (%(equipment)s, now(), sha256(random()::text::bytea), 1000, 2, \'[{"name": "a",'
-        " \"unit\": \"m/s2\"}]', 'routine', 'routine', 'i16', '', now()) RETURNING id"
+        ' data, received_at) VALUES (%(equipment)s, now(), sha256(random()::text::bytea), 1000, 64, \'[{"name": "a",'
+        ' "unit": "m/s2", "scale": 1, "offset": 0}]\', \'routine\', \'routine\', \'i16\','
+        f" decode('{ZstdCompressor().compress(bytes(128)).hex()}', 'hex'), now()) RETURNING id"
     ),
     "case": row(
         "INSERT INTO servitize.diagnosis_case (equipment_id, component, title, origin, state, about, opened_by)"
-        " VALUES (%(equipment)s, 'bearing', 'theirs', 'person', 'closed', now(), 'them') RETURNING id"
+        " VALUES (%(equipment)s, 'bearing', %(slug)s, 'person', 'closed', now(), %(slug)s) RETURNING id"
     ),
     "view": lambda world, party: ["spectrum"],
     "plot": lambda world, party: ["a.spectrum"],
@@ -134,7 +137,7 @@ _ENDPOINT = (
     " VALUES (%(tenant)s, %(slug)s, 'mqtt', %(slug)s) RETURNING id"
 )
 _SUBSCRIPTION = (
-    f"WITH e AS ({_ENDPOINT}) INSERT INTO servitize.subscription (tenant_id, name, endpoint_id)"
+    "INSERT INTO servitize.subscription (tenant_id, name, endpoint_id)"
     " SELECT %(tenant)s, %(slug)s, e.id FROM e RETURNING id, endpoint_id, tenant_id"
 )
 FOREIGN |= {
@@ -143,10 +146,11 @@ FOREIGN |= {
         "INSERT INTO servitize.on_call_schedule (tenant_id, name, starts_at, shift_hours)"
         " VALUES (%(tenant)s, %(slug)s, now(), 8) RETURNING id"
     ),
-    "subscription": row(_SUBSCRIPTION),
+    "subscription": row(f"WITH e AS ({_ENDPOINT}) {_SUBSCRIPTION}"),
     "delivery": row(
-        f"WITH s AS ({_SUBSCRIPTION}) INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq,"
-        " kind, happened_at, payload, due_at, created_at)"
+        f"WITH e AS ({_ENDPOINT}), s AS ({_SUBSCRIPTION})"
+        " INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq, kind,"
+        " happened_at, payload, due_at, created_at)"
         " SELECT s.tenant_id, s.id, s.endpoint_id, 1, 'alarm', now(), '{}', 'infinity', now() FROM s RETURNING id"
     ),
 }
