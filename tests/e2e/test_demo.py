@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 
+import httpx2
 import pytest
 
 from tests.e2e.conftest import Servitize
@@ -22,6 +24,30 @@ def test_every_seeded_fault_is_told_on_its_component_and_nothing_healthy_is(serv
     assert progress["done"] is True
     assert progress["waiting"] == 0
     assert servitize.state()["servers"] == {}
+
+
+def test_the_bearings_fault_ends_in_a_case_that_names_it(servitize: Servitize) -> None:
+    """The motor bearing of K-102, outer ring; the report stands by itself."""
+    servitize.start()
+    try:
+        key = servitize.json("key", "create", "--name", "analyst", "--role", "engineer", "--tenant", "demo")["key"]
+        with httpx2.Client(
+            base_url=servitize.state()["instance"]["api"],
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=120,
+        ) as client:
+            deadline, case = time.monotonic() + 120, {}
+            while not case.get("said") and time.monotonic() < deadline:
+                found = client.get("/v1/cases?equipment=K-102&component=motor.bearing_de").json()["items"]
+                case = found[0] if found else {}
+                time.sleep(1.0)
+            first = client.get(f"/v1/cases/{case['id']}").json()["diagnosis"]["findings"][0]
+            assert (first["mode"], first["component"], first["decided"]) == ("bearing_outer", "motor.bearing_de", True)
+            report = client.get(f"/v1/cases/{case['id']}/report").text
+            for words in ("Motor bearing de", first["title"], "envelope spectrum", "data:image/svg+xml"):
+                assert words in report
+    finally:
+        servitize("down", code=None)
 
 
 def test_another_seed_wants_a_directory_of_its_own(servitize: Servitize) -> None:
