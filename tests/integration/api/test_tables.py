@@ -29,6 +29,7 @@ SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
    AND a.attidentity <> 'a'
  ORDER BY c.relname, a.attnum
 """
+_OWNERS = ("tenant_id", "equipment_id", "point_id")
 _LITERAL = re.compile(r"'([^']+)'::text")
 _BY_TYPE = {
     "integer": "1", "bigint": "1", "smallint": "1", "numeric": "1", "double precision": "1", "real": "1",
@@ -44,7 +45,7 @@ def value(world: World, column: tuple[Any, ...], made: dict[str, Any]) -> Any:
     known = {"tenant": b.id, "equipment": b.equipment, "point": b.point, "equipment_type": "theirs", **made}
     if target in known:
         return known[target]
-    if name in ("tenant_id", "equipment_id", "point_id"):
+    if name in _OWNERS:
         return known[name.removesuffix("_id")]
     literal = _LITERAL.search(checks or "")
     if kind in ("text", "text[]") and literal and "~" not in (checks or ""):
@@ -63,10 +64,10 @@ def fill(world: World) -> set[str]:
         c.execute(b"SET ROLE servitize_owner")
         for _ in range(4):
             for table in sorted(tables.keys() - filled):
+                if not any(column[5] or column[1] in _OWNERS for column in tables[table]):
+                    continue  # rules and the like, which are everybody's
                 wanted = [
-                    column
-                    for column in tables[table]
-                    if (column[3] and not column[4]) or column[1] in ("tenant_id", "equipment_id")
+                    column for column in tables[table] if (column[3] and not column[4]) or column[1] in _OWNERS[:2]
                 ]
                 names = ", ".join(f'"{column[1]}"' for column in wanted)
                 places = ", ".join(f"%s::{column[2]}" for column in wanted)
