@@ -41,7 +41,7 @@ class Recorder:
         self.seen: list[tuple[NDArray[np.intp], IntArray, FloatArray, BoolArray]] = []
 
     def ended(self, state: TypeState, steps: Ended, out: Findings) -> None:
-        ill: BoolArray = (state.active[steps.rows] & state.layout.limits.machine).any(axis=1)
+        ill: BoolArray = np.any(state.active[steps.rows] & state.layout.limits.machine, axis=1)
         self.seen.append((steps.rows, steps.at, steps.mean, ill))
 
 

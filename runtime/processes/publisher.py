@@ -56,7 +56,9 @@ class Publisher:
         self._client.reconnect_delay_set(1, 5)
         self._control = DemoControl(TENANT, self._publish)
         self._client.on_connect = lambda client, *_: client.subscribe(self._control.topics())
-        self._client.on_message = lambda client, data, message: self._control.hear(message.payload, message.topic)
+        self._client.on_message = lambda client, data, message: self._control.hear(
+            bytes(message.payload), message.topic
+        )
 
     def run(self) -> int:
         """Exit code 0; what the broker did not acknowledge in time stands in the progress as waiting."""

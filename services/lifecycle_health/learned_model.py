@@ -70,9 +70,10 @@ class Source(StrEnum):
     INSPECTION = "inspection"
 
 
-class NewOutcome(
-    Strict, json_schema_extra={"examples": [{"verdict": "defect", "at": "2026-01-05T08:00:00Z", "component": "bearing"}]}
-):
+_OUTCOME = {"verdict": "defect", "at": "2026-01-05T08:00:00Z", "component": "bearing"}
+
+
+class NewOutcome(Strict, json_schema_extra={"examples": [_OUTCOME]}):
     """What turned out to be true of an equipment."""
 
     verdict: Verdict = Field(description="It failed; it had a defect; somebody looked and it was healthy", strict=False)

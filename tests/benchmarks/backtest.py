@@ -31,10 +31,9 @@ from runtime.local.paths import DataDirectory
 from runtime.local.postgres import LocalPostgres
 from storage import admin
 from storage import models as model_registry
-from storage.merge import Rows
 from storage.migrate import migrate
 from storage.models import ModelStatus, NewModel
-from storage.packing import COPY_HEADER, COPY_TRAILER, pack
+from storage.packing import COPY_HEADER, COPY_TRAILER, Rows, pack
 from storage.queries import load
 from storage.registry import Registry
 from tests.benchmarks.years.report import about

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import httpx2
 import pytest
@@ -36,7 +37,8 @@ def test_the_bearings_fault_ends_in_a_case_that_names_it(servitize: Servitize) -
             headers={"Authorization": f"Bearer {key}"},
             timeout=120,
         ) as client:
-            deadline, case = time.monotonic() + 120, {}
+            deadline = time.monotonic() + 120
+            case: dict[str, Any] = {}
             while not case.get("said") and time.monotonic() < deadline:
                 found = client.get("/v1/cases?equipment=K-102&component=motor.bearing_de").json()["items"]
                 case = found[0] if found else {}

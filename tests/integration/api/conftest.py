@@ -115,10 +115,11 @@ class World:
 
 def _party(connection: psycopg.Connection[Any], slug: str) -> Party:
     party = Party(admin.create_tenant(connection, slug, slug.title()), slug)
-    for name, scopes in {"all": list(Scope), "read": ["read"], "operate": ["operate"], "none": []}.items():
+    plain: dict[str, list[str]] = {"all": list(Scope), "read": ["read"], "operate": ["operate"], "none": []}
+    for name, scopes in plain.items():
         party.keys[name] = admin.create_api_key(connection, party.id, f"{slug} {name}", scopes=scopes).text
-    for role, scopes in ROLES.items():
-        key = admin.create_api_key(connection, party.id, f"{slug} {role}", scopes=sorted(scopes), role=role)
+    for role, granted in ROLES.items():
+        key = admin.create_api_key(connection, party.id, f"{slug} {role}", scopes=sorted(granted), role=role)
         party.keys[f"role:{role}"] = key.text
     return party
 

@@ -151,7 +151,8 @@ FOREIGN |= {
         f"WITH e AS ({_ENDPOINT}), s AS ({_SUBSCRIPTION})"
         " INSERT INTO servitize.delivery (tenant_id, subscription_id, endpoint_id, seq, kind,"
         " happened_at, payload, due_at, created_at)"
-        " SELECT s.tenant_id, s.id, s.endpoint_id, 1, 'alarm', now(), '{}', now() + interval '1 year', now() FROM s RETURNING id"
+        " SELECT s.tenant_id, s.id, s.endpoint_id, 1, 'alarm', now(), '{}', now() + interval '1 year', now() FROM s"
+        " RETURNING id"
     ),
 }
 

@@ -13,7 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from services.api.access import ROLES
+from services.api.access import ROLES, Role
 from services.api.settings import ApiSettings
 from services.vetted import OutboundPolicy
 from tests.integration.api.conftest import DEVICE_MASTER, Running, World, serving
@@ -55,7 +55,7 @@ class TestTokens:
         with api.client(token) as kim:
             me = kim.get("/v1/me").json()
             assert me["tenant"]["key"] == "anvil"
-            assert (me["role"], set(me["scopes"])) == ("engineer", {s.value for s in ROLES["engineer"]})
+            assert (me["role"], set(me["scopes"])) == ("engineer", {s.value for s in ROLES[Role.ENGINEER]})
             assert me["user"]["subject"] == "kim"
             assert me["api_key"] is None
             assert kim.get("/v1/equipment").status_code == 200

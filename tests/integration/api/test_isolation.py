@@ -173,8 +173,8 @@ def test_the_rule_of_a_route_is_what_the_document_says(api: Running, world: Worl
         a = api.known(world.a.keys[f"role:{role}"])
         is_problem(send(a, operation, operation.url(world, world.a)[0]), 403)
     if operation.method == "get":
-        for role in operation.roles:
-            a = api.known(world.a.keys[f"role:{role}"])
+        for allowed in operation.roles:
+            a = api.known(world.a.keys[f"role:{allowed}"])
             assert send(a, operation, operation.url(world, world.a)[0]).status_code in (200, 400, 404, 409)
 
 

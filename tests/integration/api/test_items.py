@@ -131,7 +131,9 @@ def test_the_nameplate_is_read_by_another_implementation(machines: list[int], a:
 def test_a_plan_and_a_types_reliability(machines: list[int], world: World, a: httpx2.Client) -> None:
     limits = {
         "kind": "pump", "design_hours": 1000,
-        "intervals": [{"key": "inspection", "title": "Inspection", "hours": 150.0}, {"key": "oil", "title": "Oil", "days": 30}],
+        "intervals": [
+            {"key": "inspection", "title": "Inspection", "hours": 150.0}, {"key": "oil", "title": "Oil", "days": 30}
+        ],
     }  # fmt: skip
     assert a.post("/v1/item-kinds", json=limits).status_code == 201
     plan = a.get(f"/v1/items/{machines[0]}/plan").json()

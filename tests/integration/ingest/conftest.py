@@ -119,13 +119,16 @@ def accounted(counts: dict[str, int]) -> None:
     """Every hop: in = out by reason. The sentences of docs/reference/conservation.md."""
     refused = sum(count for name, count in counts.items() if name.startswith("ingest.refused."))
     taken = counts.get("ingest.accepted", 0)
-    others = sum(counts.get(name, 0) for name in (
-        "ingest.texts",
-        "ingest.events",
-        "ingest.waveforms",
-        "ingest.cycles",
-        "ingest.ignored.retained",
-    ))
+    others = sum(
+        counts.get(name, 0)
+        for name in (
+            "ingest.texts",
+            "ingest.events",
+            "ingest.waveforms",
+            "ingest.cycles",
+            "ingest.ignored.retained",
+        )
+    )
     assert counts.get("ingest.readings", 0) == taken + refused + others
     assert counts.get("storage.dead_letter_readings", 0) == refused
     assert counts.get("storage.in_measured", 0) == taken

@@ -17,6 +17,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from standardwebhooks import Webhook
 
+from core.errors import InvalidInputError, UnavailableError
 from services import vetted
 from services.notifications.deliverer import Deliverer, Patience
 from services.notifications.senders import SEAL, Channels, SmtpSettings, owner_of
@@ -183,10 +184,10 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("address", FORBIDDEN)
 def test_a_name_that_leads_inside_is_not_connected_to(address: str) -> None:
-    with pytest.raises(vetted.InvalidInputError, match="no public address"):
+    with pytest.raises(InvalidInputError, match="no public address"):
         vetted.vet("https://a.example/", OutboundPolicy(), lambda host, port: [address])
     # one good address beside a bad one makes the name no better
-    with pytest.raises(vetted.InvalidInputError, match="no public address"):
+    with pytest.raises(InvalidInputError, match="no public address"):
         vetted.vet("https://a.example/", OutboundPolicy(), lambda host, port: ["93.184.216.34", address])
 
 
@@ -199,7 +200,7 @@ def test_a_name_that_leads_inside_is_not_connected_to(address: str) -> None:
     ],
 )  # fmt: skip
 def test_other_spellings_of_inside_are_refused(url: str) -> None:
-    with pytest.raises(vetted.InvalidInputError):
+    with pytest.raises(InvalidInputError):
         vetted.vet(url, OutboundPolicy())
 
 
@@ -275,7 +276,7 @@ def test_secrets_do_not_open_elsewhere(book: Book) -> None:
     sealed = bytes(book.world.execute("SELECT secret FROM servitize.notification_endpoint")[0][0])
     assert SECRET not in sealed
     for master, owner in (("another installation", owner_of(one)), (MASTER, owner_of(one + 1))):
-        with pytest.raises(vetted.UnavailableError):
+        with pytest.raises(UnavailableError):
             Sealer(master, SEAL).open(sealed, owner)
 
 

@@ -143,10 +143,11 @@ class TestEscalation:
                 "INSERT INTO servitize.on_call_member VALUES (%s, %s, %s)", [schedule, position, endpoint]
             )
         number = book.subscribe(book.endpoint("https://a.example"))
-        for stage, minutes, endpoint, on_call in ((1, 5, boss, None), (2, 15, None, schedule)):
+        steps: tuple[tuple[int, int, int | None, int | None], ...] = ((1, 5, boss, None), (2, 15, None, schedule))
+        for stage, minutes, whom, on_call in steps:
             book.world.as_owner(
                 "INSERT INTO servitize.escalation_step VALUES (%s, %s, 'high', %s, %s, %s)",
-                [number, stage, minutes, endpoint, on_call],
+                [number, stage, minutes, whom, on_call],
             )
         return number
 

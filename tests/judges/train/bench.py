@@ -56,7 +56,8 @@ def play(
     type_ = type_ or catalog()[shape.type]
     points = type_.point_instances()
     keys = [p.key for p in points]
-    equipment, place = {}, {}
+    equipment: dict[int, EquipmentEntry] = {}
+    place: dict[int, tuple[str, str]] = {}
     for unit, case in enumerate(cases):
         first = 1 + unit * len(keys)
         entries = {

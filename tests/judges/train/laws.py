@@ -172,7 +172,8 @@ class Days:
     def _duty(self, unit: int, s: np.ndarray) -> dict[str, np.ndarray]:
         r, case = self.rng, self.cases[unit]
         begin, end = 5 * 3600 + r.uniform(-900, 900), 23 * 3600 + r.uniform(-900, 900)
-        runs, t = [], begin
+        runs: list[tuple[float, float]] = []
+        t = begin
         while t < end - 200:
             runs.append((t, r.uniform(115, 175) + (200 if len(runs) % 24 == 0 else 0)))
             t += runs[-1][1]

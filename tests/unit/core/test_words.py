@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import quality, units
-from core.equipment import ComponentDef, EquipmentType, PointDef, PointKind, expand
+from core.equipment import ComponentDef, EquipmentType, PointDef, PointKind
 from core.errors import InvalidInputError, UnitError
+from core.repeat import expand
 from core.telemetry import TelemetryBatch
 from core.time import DAY, HOUR, MINUTE, from_datetime, isoformat, parse_duration, to_datetime
 

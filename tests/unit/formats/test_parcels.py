@@ -74,7 +74,8 @@ class TestWaveforms:
         assert decode_waveforms(json.dumps(told).encode(), received_at=NOW, retained=True).ignored == 1
 
     def test_a_bad_channel_leaves_its_neighbours(self) -> None:
-        channels = [*PLAIN["channels"], {"name": "x", "samples": [1, 2]}, {"name": "y", "samples": [1, None, 2]}]
+        good: Any = PLAIN["channels"]
+        channels = [*good, {"name": "x", "samples": [1, 2]}, {"name": "y", "samples": [1, None, 2]}]
         decoded = decode_waveforms(json.dumps(PLAIN | {"channels": channels}).encode(), received_at=0)
         assert [c.name for c in decoded.waveforms[0].channels] == ["de"]
         assert [r.reason for r in decoded.refusals] == ["length-mismatch", "not-finite"]
@@ -112,7 +113,10 @@ class TestWaveforms:
 
 
 class TestCycles:
-    GOOD: ClassVar = {"kind": "stroke", "component": "door1", "ts": NOW // 1000, "duration": 3.5, "values": {"peak": 2.4}}
+    GOOD: ClassVar = {
+        "kind": "stroke", "component": "door1", "ts": NOW // 1000, "duration": 3.5,
+        "values": {"peak": 2.4},
+    }
 
     def decoded(self, payload: Any) -> Any:
         return decode_cycles(json.dumps(payload).encode(), received_at=NOW)

@@ -36,9 +36,11 @@ def test_each_goes_with_its_equipment_behind_the_same_readings() -> None:
     parts = split(one, partitioning)
     assert sum(len(p.cycles) for p in parts.values()) == len(one.cycles)
     for place, part in parts.items():
-        for parcel in (*part.cycles, *part.waveforms):
+        parcels: list[CycleRecord | Waveform] = [*part.cycles, *part.waveforms]
+        for parcel in parcels:
             assert partitioning.of_equipment[parcel.equipment_id] == place
-            first = next(p for p in (*one.cycles, *one.waveforms) if p.ts == parcel.ts and type(p) is type(parcel))
+            all_of_them: list[CycleRecord | Waveform] = [*one.cycles, *one.waveforms]
+            first = next(p for p in all_of_them if p.ts == parcel.ts and type(p) is type(parcel))
             if isinstance(parcel, CycleRecord):
                 before = one.batch.ts[: first.after]
                 assert set(part.batch.ts[: parcel.after].tolist()) <= set(before.tolist())

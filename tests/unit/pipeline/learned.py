@@ -53,7 +53,14 @@ def behaviour() -> NormalBehaviour:
         seals = np.array([42.0, 44.0, 41.0]) + 2.0 * warm + rng.normal(0, 0.1, (700, 3))
         sensors = np.column_stack([8.0 + 0.1 * warm + rng.normal(0, 0.02, (700, 1)), seals])
         histories.append(History(ts, rng.normal(3000.0, 5.0, (700, 1)), sensors))
-    times = {"smooth_s": 30.0, "settle_s": 20.0, "learn_s": 600.0, "recentre_s": 3600.0, "on_s": 20.0, "off_s": 20.0}
+    times: dict[str, Any] = {
+        "smooth_s": 30.0,
+        "settle_s": 20.0,
+        "learn_s": 600.0,
+        "recentre_s": 3600.0,
+        "on_s": 20.0,
+        "off_s": 20.0,
+    }
     return NormalBehaviour(sensors=SENSORS, settings=("speed",), **times).fit(histories)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,8 @@ def test_five_hundred_codes_of_one_cause_are_announced_once_with_the_first_out(s
     storm += [event(0.2 + 0.04 * i, f"N{602 + i // 6}", f"car{1 + i % 6}") for i in range(499)]
     assert len({(e.body["code"], e.body["component"]) for e in storm}) == 500
     arrival = sorted(storm + rng.sample(storm, 60), key=lambda e: e.ts + rng.uniform(0, 2 * SECOND))
-    p, said, k = processor(), [], 0
+    said: list[Any] = []
+    p, k = processor(), 0
     while k < len(arrival):
         part = arrival[k : k + rng.randint(1, 60)]
         k += len(part)

@@ -112,7 +112,9 @@ def test_many_frames_at_once_are_what_single_frames_are(step: int) -> None:
     one_by_one = [(k, single.frame(rows, at[k], values[k], running[k])) for k in range(moments)]
     expected = [(k, ended) for k, ended in one_by_one if ended is not None]
     found = [
-        (k + s, e) for s in (0, 90) for k, e in many.frames(rows, *(a[s : s + 90 + s] for a in (at, values, running)))
+        (k + s, e)
+        for s, part in ((0, slice(0, 90)), (90, slice(90, 270)))
+        for k, e in many.frames(rows, at[part], values[part], running[part])
     ]
     assert [k for k, _ in found] == [k for k, _ in expected]
     for (_, a), (_, b) in zip(found, expected, strict=True):

@@ -30,7 +30,10 @@ def test_the_speed_loop_hides_friction_from_time_and_not_from_current():
 
 
 def play(hours: float, faults: list[FaultPlan], class_: TrainClass | None = None):
-    fleet = EventTrainFleet([3], START, 30, faults, 15.0, **({} if class_ is None else {"class_": class_}))
+    if class_ is None:
+        fleet = EventTrainFleet([3], START, 30, faults, 15.0)
+    else:
+        fleet = EventTrainFleet([3], START, 30, faults, 15.0, class_=class_)
     frames = fleet.advance(round(hours * 120))
     return fleet, frames, fleet.records()
 
@@ -66,7 +69,7 @@ def test_all_it_says_is_in_the_words_of_its_type():
 
 def test_a_door_that_grows_stiff_tells_by_its_current():
     _, _, records = play(3, [FaultPlan(0, "car3.door4", "door_friction", START + HOUR // 2, HOUR)])
-    current = {}
+    current: dict[str, list[float]] = {}
     for record in records:
         if record.message["kind"] == "door_stroke" and record.ts > START + 2 * HOUR:
             current.setdefault(record.message["component"], []).append(record.message["values"]["mean_current"])
