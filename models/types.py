@@ -159,7 +159,8 @@ def _build(document: Any) -> tuple[EquipmentType | None, list[TypeDefinitionErro
         type_ = _type(document)
     except TypeDefinitionError as error:
         return None, [error]
-    return type_, [*check(type_), *check_plan(type_)]
+    problems = list(check(type_))
+    return type_, problems or list(check_plan(type_))  # what a plan names can be looked for in a type that is sound
 
 
 def _expand_zones(document: Document) -> Document:

@@ -84,7 +84,7 @@ def test_statements_have_macros_and_quoted_variables_and_nothing_left_over(board
             assert form == "sqlstring", "what stands in an address must be quoted"
             assert name in known
             if known[name].integer:
-                assert re.findall(rf"\$\{{{name}:sqlstring\}}(?!::int)", text) == []
+                assert re.findall(rf"\$\{{{name}:sqlstring\}}(?!::(?:big)?int)", text) == []
         assert re.findall(r"\$(?!__|\{|')", text) == []
 
 
