@@ -42,9 +42,10 @@ _BY_TYPE = {
 def value(world: World, column: tuple[Any, ...], made: dict[str, Any]) -> Any:
     _, name, kind, _, _, target, checks = column
     b = world.b
-    known = {"tenant": b.id, "equipment": b.equipment, "point": b.point, "equipment_type": "theirs", **made}
-    if target in known:
-        return known[target]
+    known = {"tenant": b.id, "equipment": b.equipment, "point": b.point, "equipment_type": "theirs"}
+    known |= {"alarm": b.alarm, "dead_letter": b.dead_letter, "device": b.device, **made}
+    if target is not None:
+        return known.get(target)  # None until B has one: whoever's it would be else is not B's
     if name in _OWNERS:
         return known[name.removesuffix("_id")]
     literal = _LITERAL.search(checks or "")
