@@ -67,7 +67,16 @@ API_READS = {
     "replay_request",
 }
 NOT_FOR_BOARDS = {"audit_log", "dead_letter", "device", "device_order", "outbox", "replay_request"}
-EVERYBODYS = {"alarm_rule", "command_rule", "delivery_rule", "equipment_type", "role_scope"}
+EVERYBODYS = {
+    "advisory_rule",
+    "alarm_rule",
+    "case_rule",
+    "command_rule",
+    "delivery_rule",
+    "equipment_type",
+    "role_scope",
+    "work_rule",
+}
 """Tables that hold nothing of anybody's."""
 API_CALLS = {
     "authenticate",
@@ -192,6 +201,52 @@ REPLACED_WHOLE = {
 """Rows that say nothing by themselves: who changes what they belong to writes them anew."""
 # diagnosis: cases and captures
 API_CALLS |= {"claim_case", "file_diagnosis", "hold_case", "open_case", "request_capture", "work_case"}
+# maintenance: advisories, work, stock and what learned models say
+OF_MAINTENANCE = {
+    "advisory",
+    "advisory_journal",
+    "advisory_rule",
+    "crew",
+    "maintenance_window",
+    "oil_sample",
+    "part",
+    "reservation",
+    "stock_movement",
+    "work_entry",
+    "work_journal",
+    "work_order",
+    "work_photo",
+    "work_rule",
+}
+API_READS |= OF_MAINTENANCE
+NOT_FOR_BOARDS |= {"work_photo"}
+API_READS |= {"confirmed_outcome", "model_drift", "model_score", "prognosis", "remaining_life"}
+REPLACED_WHOLE |= {("crew", "DELETE"), ("maintenance_window", "DELETE")}
+API_WRITES |= {("crew", "INSERT"), ("crew", "UPDATE"), ("maintenance_window", "INSERT")}
+API_CALLS |= {
+    "enter_work",
+    "finish_news",
+    "hold_advisory",
+    "hold_work",
+    "judge_work",
+    "keep_oil_sample",
+    "keep_part",
+    "keep_photo",
+    "maintenance_tenants",
+    "maintenance_timers",
+    "move_stock",
+    "operate_advisory",
+    "operate_work",
+    "plan_work",
+    "record_evidence",
+    "record_outcome",
+    "require_operate",
+    "reserve_part",
+    "take_news",
+    "tenants_with_upkeep",
+    "tick_work",
+    "withdraw_outcome",
+}
 OF_VIEWS = {"my_points", "opaque"}
 """Views run functions with the rights of whoever asks; what these give is the asker's own."""
 API_CALLS |= OF_VIEWS
@@ -246,24 +301,27 @@ def test_every_right_of_api_and_boards_is_one_that_was_meant(
         "AND has_table_privilege(%s, c.oid, r.name)",
         role,
     )
-    assert {name for name, right in rights if right == "SELECT"} == reads
-    assert {r for r in rights if r[1] != "SELECT"} == (
-        {("audit_log", "INSERT"), *REPLACED_WHOLE} if role == API else set()
-    )
+    readable = {name for name, right in rights if right == "SELECT"}
+    assert readable == reads, " ".join(sorted(readable ^ reads))
+    writable = {r for r in rights if r[1] != "SELECT"}
+    meant = {("audit_log", "INSERT"), *REPLACED_WHOLE} if role == API else set()
+    assert writable == meant, str(sorted(writable ^ meant))
     columns = store.all(
         "SELECT DISTINCT table_name, column_name, privilege_type FROM information_schema.column_privileges "
         "WHERE grantee = %s AND table_schema = 'servitize'",
         role,
     )
     beyond = {(table, right) for table, _, right in columns} - set(rights)
-    assert beyond == ({("api_key", "SELECT"), *API_WRITES} if role == API else set())
+    meant = {("api_key", "SELECT"), *API_WRITES} if role == API else set()
+    assert beyond == meant, str(sorted(beyond ^ meant))
     assert ("api_key", "hash", "SELECT") not in columns
     functions = store.all(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'servitize'::regnamespace "
         "AND has_function_privilege(%s, p.oid, 'EXECUTE')",
         role,
     )
-    assert {name for (name,) in functions} == calls
+    callable_ = {name for (name,) in functions}
+    assert callable_ == calls, " ".join(sorted(callable_ ^ calls))
 
 
 def test_public_has_no_right_on_anything(store: Store) -> None:
