@@ -59,6 +59,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         here = [("mosquitto", 8883), ("mosquitto", 8884), ("kafka", 9092), ("kafka", 9093), ("api", 8080)]
+        here += [(service, 9100) for service in ("ingest-0", "ingest-1", "worker-0")]
         self.ports = dict(zip(here, free_ports(len(here)), strict=True))
         self.ports["timescaledb", 5432] = self.database_port
         for volume in ("mosquitto", "kafka", "admin"):

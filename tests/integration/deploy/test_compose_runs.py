@@ -160,6 +160,13 @@ def test_figures_are_for_who_has_the_token(deployment: Deployment) -> None:
     assert "servitize_" in text
 
 
+@pytest.mark.parametrize("service", ["ingest-0", "ingest-1", "worker-0"])
+def test_prometheus_finds_the_figures_of_the_stream(deployment: Deployment, service: str) -> None:
+    url = f"http://127.0.0.1:{deployment.ports[service, 9100]}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert b"servitize_" in answer.read()
+
+
 def test_a_device_made_by_api_is_let_in_by_the_caretaker(deployment: Deployment) -> None:
     tenant = TENANTS[0]
     key = (deployment.volume("admin") / "secrets" / f"api-key-{tenant}").read_text()
