@@ -26,6 +26,8 @@ TENANT: Final = "zuckerwerk"
 ILL, WELL = "zentri7", "zentri8"
 LATENESS: Final = 30 * SECOND
 """As the type says."""
+STALE: Final = 6 * HOUR
+"""As the type says: whoever is silent longer is rightly told of, and this story is about nobody who is."""
 
 FAHRENHEIT: Final = (5 / 9, -160 / 9)
 LEITSTAND: Final[dict[str, tuple[str, tuple[float, float], int]]] = {
@@ -133,12 +135,27 @@ class _Teller:
         self.rng, self.story, self.start, self.end, self.runs = rng, story, start, end, runs
         length = int(end * STEP) * SECOND
         quiet_from = length - 5 * HOUR
-        self.down = {machine: [self._span(HOUR, 4 * HOUR, quiet_from) for _ in range(2)] for machine in runs}
-        self.silent_leitstand = {machine: self._span(HOUR // 2, 2 * HOUR, quiet_from) for machine in runs}
-        self.held = self._span(HOUR, 3 * HOUR, quiet_from)
+        while True:
+            self.down = {machine: [self._span(HOUR, 4 * HOUR, quiet_from) for _ in range(2)] for machine in runs}
+            self.silent_leitstand = {machine: self._span(HOUR // 2, 2 * HOUR, quiet_from) for machine in runs}
+            self.held = self._span(HOUR, 3 * HOUR, quiet_from)
+            if all(self._longest_silence(machine) < STALE - HOUR // 2 for machine in runs):
+                break
         self.newest = dict.fromkeys(runs, 0)
         # value of a sample out of the instrument's range: stored as bad, and no alarm for a single one
         self.glitches = {int(rng.integers(200, end - 100)) for _ in range(3)}
+
+    def _longest_silence(self, machine: str) -> int:
+        """Of either gateway (µs): spans that meet are one silence, and so are those with a few samples between."""
+        longest = 0
+        for quiet in (self.silent_leitstand[machine], self.held):
+            begin = end = 0
+            for since, until in sorted((*self.down[machine], quiet)):
+                if since > end + HOUR // 2:
+                    begin = since
+                end = max(end, until)
+                longest = max(longest, end - begin)
+        return longest
 
     def _span(self, shortest: int, longest: int, until: int) -> tuple[int, int]:
         begin = int(self.rng.uniform(2 * HOUR, until - longest))
