@@ -89,10 +89,8 @@ def motor(world: World) -> int:
 @pytest.fixture(scope="module")
 def api(world: World) -> Iterator[conftest.Running]:
     """An API that reads types as the platform does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conftest, "parse_type", from_document)
-        with conftest.serving(ApiSettings(world.api_dsn, heartbeat=1.0)) as running:
-            yield running
+    with conftest.serving(ApiSettings(world.api_dsn, heartbeat=1.0), parse=from_document) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

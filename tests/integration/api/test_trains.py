@@ -89,10 +89,8 @@ def _storm(number: int, at: int) -> tuple[EventRecord, ...]:
 @pytest.fixture(scope="module")
 def api(world: World) -> Iterator[Any]:
     """An API that reads types as the platform does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conftest, "parse_type", from_document)
-        with conftest.serving(ApiSettings(world.api_dsn, heartbeat=1.0)) as running:
-            yield running.known(world.a.keys["all"])
+    with conftest.serving(ApiSettings(world.api_dsn, heartbeat=1.0), parse=from_document) as running:
+        yield running.known(world.a.keys["all"])
 
 
 def test_a_storm_of_codes_is_one_trouble_and_one_alarm(api: Any, world: World, train: int) -> None:
