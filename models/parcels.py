@@ -18,6 +18,7 @@ from core.repeat import Repeat
 from core.repeat import expand as instances
 from core.units import canonical
 from models.expressions.scope import did_you_mean
+from models.vibration.feature_names import FEATURES
 
 Document = dict[str, Any]
 
@@ -35,8 +36,6 @@ def feature(name: str, channel_unit: str) -> tuple[str, str]:
     >>> feature("velocity_rms", "m/s2")[0], feature("peak", "um")[0], feature("x1_phase", "um")[0]
     ('mm/s', 'um', 'deg')
     """
-    from models.vibration.features import FEATURES  # brings the signal library along: who has no waveforms needs none
-
     if name == FAULT:
         return "1", "1 where the sensor itself is ill: signal, bias or gap"
     unit, words = FEATURES.get(name, ("", name.replace("_", " ")))

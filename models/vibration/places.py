@@ -44,7 +44,7 @@ def is_open(definition: WaveformDef, waveform: Waveform) -> bool:
 
 
 def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapping[str, float]:
-    """The features (:data:`models.vibration.features.FEATURES`) of the channel at ``place`` that the type asks for.
+    """The features (:data:`~models.vibration.feature_names.FEATURES`) of the channel at ``place`` that the type wants.
 
     The channel's own health comes first: of one that is ill only :data:`FAULT` is told, 1, and no feature.
     """
