@@ -48,8 +48,8 @@ _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
         "model": Curve,
         "content": {
             "application/json": {"examples": {"curve": {"value": CURVE}}},
-            "image/png": {"schema": {"type": "string", "format": "binary"}},
-            "image/svg+xml": {"schema": {"type": "string"}},
+            "image/png": {"schema": {"type": "string", "format": "binary"}, "example": "\x89PNG…"},
+            "image/svg+xml": {"schema": {"type": "string"}, "example": "<svg…"},
         },
     },
     **responses("not-found"),
@@ -319,13 +319,14 @@ async def case_plot(session: Reading, case: LongNumber, plot: str, form: Form = 
 @router.get(
     "/cases/{case}/report",
     summary="The case as a document",
+    response_class=Response,
     response_model=None,
     responses={
         200: {
             "description": "Stands by itself: nothing is fetched from elsewhere",
             "content": {
-                "text/html": {"schema": {"type": "string"}},
-                "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+                "text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"},
+                "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "%PDF-1.7…"},
             },
         },
         **responses("not-found", "conflict"),

@@ -276,7 +276,13 @@ async def keep_photo(
     summary="A photo",
     response_class=Response,
     responses={
-        200: {"content": {media: {} for _, media in _SIGNATURES}, "description": "The picture as it was sent"},
+        200: {
+            "content": {
+                media: {"schema": {"type": "string", "format": "binary"}, "example": start.decode("latin-1") + "…"}
+                for start, media in _SIGNATURES
+            },
+            "description": "The picture as it was sent",
+        },
         **responses("not-found"),
     },
 )
