@@ -21,7 +21,6 @@ from boards.definition import (
     Value,
     Variable,
 )
-from boards.words import machine
 
 CASE_STATES: Final[Mapping[str, Named]] = {
     "open": Named("Open", Meaning.WARNING),
@@ -196,7 +195,7 @@ DIAGNOSIS: Final = Board(
         Row("The last start or stop", BODE),
     ),
     variables=(
-        machine(),
+        Variable("equipment", "Machine", Query("diagnosis", "machines"), integer=True),
         Variable("case", "Case", Query("diagnosis", "cases"), integer=True),
     ),
     window="7 d",

@@ -1,27 +1,36 @@
 """A database with a history: the demonstration's fleet, its faults and its alarms, without broker or processes.
 
 Frames go from the simulators through the processing core into the writer, in the order in which a host would hand
-them over; what devices spoil (refused values, gaps in their numbers) is put in as ingest would have counted it.
+them over; what devices spoil (refused values, gaps in their numbers) is put in as ingest would have counted it. Beside
+the demonstration's own machines there is a train of the class that hands over records of its cycles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg_pool import ConnectionPool
 
 from core import quality
 from core.condition import Change, Concern, ConditionTransition, Priority
 from core.outcome import CommitUnit, Outcome
+from core.parcels import CycleRecord, Waveform
 from core.registry import RegistrySnapshot
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
 from core.time import HOUR, MINUTE, SECOND
+from formats.decoded import WaveformMessage
+from ingest.parcels import Parcels
 from models.types import catalog, from_document, to_document
-from runtime.demo.plan import COMPRESSORS, INSTRUMENT_MODES, TRAINS, TYPES, PlannedFault, plan_segment
+from runtime.demo.plan import COMPRESSORS, EXCAVATORS, INSTRUMENT_MODES, TRAINS, TYPES, PlannedFault, plan_segment
+from simulators.contract import PointSpec
+from simulators.excavator.fleet import ExcavatorFleet
 from simulators.fleet import CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
+from simulators.metro.emu import EventTrainFleet
 from storage import admin, board_logins
 from storage.registry import Registry
 from storage.writer import Writer
@@ -33,8 +42,19 @@ TENANT = "demo"
 OTHER = "elsewhere"
 HOURS = 17.0
 """Long enough to learn in, to fail in and to be told of; ends in the evening, with the train in service."""
+EVENT_TRAIN = "T-11"
+MACHINES = TYPES | {EVENT_TRAIN: "metro-emu-6"}
 _BLOCK = 12
 """Frames in one record, per type about two thousand readings."""
+_LATE = 31
+"""Blocks after which the event train is there: late, since its air is looked at every ten seconds, and yet long enough
+before the end to learn what its axle boxes and converters are like."""
+_OFTEN = 12
+"""Its frames to one of the others."""
+WAVEFORMS_OF = "K-102"
+"""The compressor train whose motor bearing wears, and which stops and starts again in the evening."""
+_TAKEN = 5
+"""Blocks between two of its waveforms."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,7 @@ def install(dsn: str) -> DemoHistory:
         site = admin.create_site(connection, tenant, "site-1", "Demonstration site")
         ids = {
             key: admin.create_equipment(connection, tenant, key, types[type_key], site_id=site)
-            for key, type_key in TYPES.items()
+            for key, type_key in MACHINES.items()
         }
         admin.create_equipment(connection, other, "K-101", types["compressor-train"])
         board_logins.operates(connection, tenant, yes=True)
@@ -81,15 +101,30 @@ def play(history: DemoHistory, *, hours: float = HOURS, period_s: int = 120, see
     start, end = START, START + round(hours * HOUR)
     faults = plan_segment(seed, 1, start, end, period_s, learned=False).faults
     ids, snapshot = history.equipment, history.snapshot
+    storm = FaultPlan(0, "car3", "auxiliary_supply", end - HOUR, HOUR)
+    compressors = CompressorTrainFleet(
+        [seed * 100 + 1 + i for i in range(len(COMPRESSORS))], start, period_s, _plans(faults, COMPRESSORS),
+        site_mean_c=16.0, sites=[1] * len(COMPRESSORS),
+    )  # fmt: skip
+    trains = MetroTrainFleet([seed * 100 + 51], start, period_s, _plans(faults, TRAINS), site_mean_c=16.0, sites=[1])
+    late = start + _LATE * _BLOCK * period_s * SECOND
+    events = EventTrainFleet([seed * 100 + 76], late, period_s // _OFTEN, [storm], site_mean_c=16.0, sites=[1])
     groups = [
-        _Group(CompressorTrainFleet, COMPRESSORS, seed * 100 + 1, start, period_s, faults, ids, snapshot),
-        _Group(MetroTrainFleet, TRAINS, seed * 100 + 51, start, period_s, faults, ids, snapshot),
+        _Group(compressors, COMPRESSORS, ids, snapshot),
+        _Group(trains, TRAINS, ids, snapshot),
+        _Group(ExcavatorFleet([seed * 100 + 91], start, period_s), EXCAVATORS, ids, snapshot),
+        _EventTrain(events, (EVENT_TRAIN,), ids, snapshot),
     ]
     processor = Processor(snapshot)
     played = [Played(record, processor.step(record), None) for record in _records(groups, end, history.tenant, ids)]
     last = played[-1]
     chatter = tuple(_chatter(ids["K-103"], last.record.ticks[0].at))
-    outcome = replace(last.outcome, transitions=(*last.outcome.transitions, *chatter))
+    learned = _learned(history, last.record.ticks[0].at)
+    outcome = replace(
+        last.outcome,
+        transitions=(*last.outcome.transitions, *chatter),
+        derived=TelemetryBatch.concatenate([last.outcome.derived, learned], last.record.ticks[0].at),
+    )
     return [*played[:-1], Played(last.record, outcome, processor.snapshot())]
 
 
@@ -132,46 +167,70 @@ def _chatter(equipment: int, at: int) -> Iterator[ConditionTransition]:
             )
 
 
+def _learned(history: DemoHistory, at: int) -> TelemetryBatch:
+    """What of the event train takes longer to learn than the history lasts: what its doors and compressors are like."""
+    points = history.snapshot.equipment[history.equipment[EVENT_TRAIN]].points
+    doors = [point.id for key, point in points.items() if key.endswith(".friction")]
+    air = [point.id for key, point in points.items() if key.endswith(".delivery_share")]
+    values = np.concatenate([np.linspace(0.9, 1.1, len(doors)), np.linspace(98.0, 101.0, len(air))])
+    ids = np.array([*doors, *air], np.int32)
+    return TelemetryBatch(
+        ids, np.full(len(ids), at - MINUTE, np.int64), values, np.full(len(ids), quality.GOOD, np.uint8), at
+    )
+
+
+def _plans(faults: Sequence[PlannedFault], keys: Sequence[str]) -> list[FaultPlan]:
+    return [
+        FaultPlan(
+            keys.index(fault.equipment),
+            fault.place,
+            fault.mode,
+            fault.onset,
+            fault.horizon,
+            fault.place if fault.mode in INSTRUMENT_MODES else "",
+        )
+        for fault in faults
+        if fault.equipment in keys
+    ]
+
+
+class _Fleet(Protocol):
+    @property
+    def POINTS(self) -> tuple[PointSpec, ...]: ...
+
+    def advance(self, periods: int) -> Frames: ...
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What the machines of a group say in one block of time."""
+
+    batch: TelemetryBatch
+    waveforms: tuple[Waveform, ...] = ()
+    cycles: tuple[CycleRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+
+
 class _Group:
     """Machines of one type, and their frames as readings."""
 
-    def __init__(
-        self,
-        fleet_type: type[CompressorTrainFleet] | type[MetroTrainFleet],
-        keys: Sequence[str],
-        first_seed: int,
-        start: int,
-        period_s: int,
-        faults: Sequence[PlannedFault],
-        ids: dict[str, int],
-        snapshot: RegistrySnapshot,
-    ) -> None:
-        plans = [
-            FaultPlan(
-                keys.index(fault.equipment),
-                fault.place,
-                fault.mode,
-                fault.onset,
-                fault.horizon,
-                fault.place if fault.mode in INSTRUMENT_MODES else "",
-            )
-            for fault in faults
-            if fault.equipment in keys
-        ]
-        seeds = [first_seed + i for i in range(len(keys))]
-        self._fleet = fleet_type(seeds, start, period_s, plans, site_mean_c=16.0, sites=[1] * len(keys))
+    def __init__(self, fleet: _Fleet, keys: Sequence[str], ids: dict[str, int], snapshot: RegistrySnapshot) -> None:
+        self._fleet, self._snapshot = fleet, snapshot
+        self._ids = [ids[key] for key in keys]
         self._points = np.array(
-            [[snapshot.equipment[ids[key]].points[spec.key].id for spec in fleet_type.POINTS] for key in keys], np.int32
+            [[snapshot.equipment[number].points[spec.key].id for spec in fleet.POINTS] for number in self._ids],
+            np.int32,
         )
-        self._decimals = [spec.decimals for spec in fleet_type.POINTS]
+        self._decimals = [spec.decimals for spec in fleet.POINTS]
 
-    def advance(self) -> Frames:
-        return self._fleet.advance(_BLOCK)
+    def block(self, number: int) -> _Block | None:
+        """The next; None where the machines are not there yet."""
+        frames = self._fleet.advance(_BLOCK)
+        return _Block(self._batch(frames, ~np.isnan(frames.values)), self._waveforms(frames, number))
 
-    def batch(self, frames: Frames) -> TelemetryBatch:
+    def _batch(self, frames: Frames, known: NDArray[np.bool_]) -> TelemetryBatch:
         values = frames.values
         shape = values.shape
-        known = ~np.isnan(values)
         rounded = np.stack([np.round(values[..., i], d) for i, d in enumerate(self._decimals)], axis=-1)
         return TelemetryBatch(
             np.broadcast_to(self._points, shape)[known],
@@ -181,32 +240,76 @@ class _Group:
             int(frames.ts[-1]),
         )
 
+    def _waveforms(self, frames: Frames, number: int) -> tuple[Waveform, ...]:
+        """Of one compressor every two hours, as ingest would have taken them."""
+        if number % _TAKEN or not isinstance(self._fleet, CompressorTrainFleet):
+            return ()
+        unit = COMPRESSORS.index(WAVEFORMS_OF)
+        taken: list[WaveformMessage] = self._fleet.waveforms(frames, len(frames.ts) - 1, unit)
+        entry = self._snapshot.equipment[self._ids[unit]]
+        found = [Parcels(self._snapshot).waveform(entry, one)[0] for one in taken]
+        return tuple(waveform for waveform in found if waveform is not None)
+
+
+class _EventTrain(_Group):
+    """A train that tells of its cycles. What is looked at within seconds comes with every frame, all else with every
+    twelfth."""
+
+    def __init__(
+        self, fleet: EventTrainFleet, keys: Sequence[str], ids: dict[str, int], snapshot: RegistrySnapshot
+    ) -> None:
+        super().__init__(fleet, keys, ids, snapshot)
+        self._train = fleet
+        often = ("train.", ".air.", ".vehicle", "bogie1.brake_pressure")
+        self._often = np.array([any(part in spec.key for part in often) for spec in fleet.POINTS])
+
+    def block(self, number: int) -> _Block | None:
+        if number < _LATE:
+            return None
+        frames = self._train.advance(_BLOCK * _OFTEN)
+        whole = np.arange(1, len(frames.ts) + 1) % _OFTEN == 0
+        batch = self._batch(frames, ~np.isnan(frames.values) & (whole[:, None, None] | self._often))
+        cycles, events = [], []
+        for record in self._train.records():
+            said, equipment = record.message, self._ids[record.unit]
+            if record.suffix == "cycle":
+                after = int(np.searchsorted(batch.ts, record.ts, "right"))
+                ts, end = said["ts"] * 1000, said["end"] * 1000
+                cycles.append(CycleRecord(equipment, said["kind"], said["component"], ts, end, said["values"], after))
+            else:
+                events.append(EventRecord(equipment, said["kind"], said["ts"] * 1000, said["body"]))
+        return _Block(batch, cycles=tuple(cycles), events=tuple(events))
+
 
 def _records(groups: Sequence[_Group], end: int, tenant: int, ids: dict[str, int]) -> Iterator[StreamRecord]:
     number, next_spoilt = 0, START + HOUR
     while True:
-        frames = [group.advance() for group in groups]
-        at = int(frames[0].ts[-1])
-        batches = [group.batch(frame) for group, frame in zip(groups, frames, strict=True)]
+        blocks = [block for block in (group.block(number) for group in groups) if block is not None]
+        at = blocks[0].batch.received_at
         letters: tuple[DeadLetter, ...] = ()
         events: tuple[EventRecord, ...] = ()
         if at >= next_spoilt:
             letters, events = _spoilt(number, at, tenant, ids)
             next_spoilt += 3 * HOUR
-        for i, batch in enumerate(batches):
-            last = i == len(batches) - 1
-            readings = len(batch) + (len(letters) + len(events) if last else 0)
+        for i, block in enumerate(blocks):
+            batch, last = block.batch, i == len(blocks) - 1
+            told = (*block.events, *events) if last else block.events
+            parcels = {"ingest.waveforms": len(block.waveforms), "ingest.cycles": len(block.cycles)}
+            readings = len(batch) + len(told) + sum(parcels.values()) + (len(letters) if last else 0)
             counts = {"ingest.messages": 1, "ingest.readings": readings, "ingest.accepted": len(batch)}
+            counts |= parcels | {"ingest.events": len(told)}
             if last and letters:
                 counts |= {f"ingest.refused.{letter.reason}": letter.readings for letter in letters}
-                counts |= {"ingest.events": len(events), "ingest.sequence_gaps": 1, "ingest.sequence_missing": 3}
+                counts |= {"ingest.sequence_gaps": 1, "ingest.sequence_missing": 3}
             yield StreamRecord(
                 batch,
                 # time passes when every machine of the block has spoken, or the later ones would be silent meanwhile
                 ticks=(Tick(tenant, at),) if last else (),
-                events=events if last else (),
+                events=told,
                 dead_letters=letters if last else (),
                 counts=counts,
+                waveforms=block.waveforms,
+                cycles=block.cycles,
             )
         number += 1
         if at >= end:

@@ -1,5 +1,13 @@
 -- Remote diagnosis: cases and what is seen in their frozen evidence. Curves lie in the case as they were when it was looked at.
 
+-- name: machines()
+-- What a reader may choose: those with an open case first, then the worst.
+SELECT e.id AS value, e.name AS text
+  FROM servitize.equipment e
+  LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
+ WHERE e.status = 'approved'
+ ORDER BY NOT EXISTS (SELECT FROM servitize.diagnosis_case c WHERE c.equipment_id = e.id AND c.state <> 'closed'), h.index NULLS LAST, e.name, e.id;
+
 -- name: cases(equipment)
 -- What a reader may choose, newest first: open ones before the others.
 SELECT c.id AS value, '#' || c.id || ' ' || e.key || ' · ' || coalesce(k.name, c.component) AS text

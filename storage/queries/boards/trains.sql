@@ -33,9 +33,9 @@ SELECT 'Axle ' || (m.part)[2] || CASE (m.part)[3] WHEN 'l' THEN ' left' ELSE ' r
 SELECT x.bucket AS time, s.metric, s.value
   FROM (SELECT r.bucket, min(r.mean) AS least, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.mean) AS middle,
                percentile_cont(0.9) WITHIN GROUP (ORDER BY r.mean) AS nine, max(r.mean) AS most
-          FROM servitize.point p
-          JOIN servitize.rollup_hour_visible r ON r.point_id = p.id
-         WHERE p.equipment_id = :equipment::int AND p.key ~ :pattern::text AND r.mean <> 'NaN'
+          FROM servitize.rollup_hour_visible r
+         WHERE r.point_id = ANY (ARRAY(SELECT p.id FROM servitize.point p WHERE p.equipment_id = :equipment::int AND p.key ~ :pattern::text))
+           AND r.mean <> 'NaN'
            AND r.bucket >= servitize.from_us(:from_us::bigint) AND r.bucket < servitize.from_us(:to_us::bigint)
          GROUP BY r.bucket) x
  CROSS JOIN LATERAL (VALUES ('most', x.most), ('nine', x.nine), ('middle', x.middle), ('least', x.least)) AS s (metric, value)

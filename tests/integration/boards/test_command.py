@@ -15,8 +15,8 @@ from runtime import boards, bootstrap
 from runtime.endpoints import Endpoints
 from storage import board_logins
 from storage.migrate import WRITER
-from tests.integration.boards.conftest import PASSWORDS, Demo
-from tests.support.demo_fleet import TENANT
+from tests.integration.boards.conftest import OF_ANOTHER_CASE, PASSWORDS, Demo
+from tests.support.demo_fleet import MACHINES, TENANT
 from tests.support.grafana_server import GrafanaServer
 
 pytestmark = [pytest.mark.boards, pytest.mark.integration]
@@ -49,7 +49,7 @@ def test_a_push_makes_a_login_that_works_and_opens_boards_where_the_readings_end
         source = server.datasources["servitize-demo-data"]
         login = {"user": source["user"], "password": server.passwords["servitize-demo-data"]}
         with psycopg.connect(make_conninfo(plain_demo.dsn, **login)) as connection:
-            assert connection.execute("SELECT count(*) FROM servitize.equipment").fetchone() == (4,)
+            assert connection.execute("SELECT count(*) FROM servitize.equipment").fetchone() == (len(MACHINES),)
         where = conninfo_to_dict(plain_demo.dsn)
         assert source["url"] == f"{where['host']}:{where['port']}"
         fleet = server.dashboards["servitize-demo-fleet"]["dashboard"]
@@ -104,7 +104,7 @@ def test_a_login_is_made_again_with_another_password_and_may_be_let_see_the_plat
 def test_a_check_runs_every_panel_as_the_tenant(endpoints: Endpoints) -> None:
     findings = boards.check_boards(endpoints, TENANT)
     assert {finding.board for finding in findings} == set(BOARDS)
-    assert [finding for finding in findings if finding.error or not finding.rows] == []
+    assert [f for f in findings if f.error or not (f.rows or (f.board, f.panel) in OF_ANOTHER_CASE)] == []
 
 
 def test_access_to_grafana_comes_from_files_or_the_environment(

@@ -18,7 +18,9 @@ from boards.grafana import sql
 from boards.queries import NOW, Range, Result, bind, fetch_now, panel_range
 from core.time import parse_duration
 from models.types import catalog
-from tests.integration.boards.conftest import Demo
+from tests.integration.boards.conftest import OF_ANOTHER_CASE, Demo
+from tests.support.demo_business import MACHINE, SHAFT
+from tests.support.demo_fleet import MACHINES
 
 pytestmark = [pytest.mark.boards, pytest.mark.integration]
 
@@ -59,20 +61,47 @@ def plain_findings(plain_demo: Demo) -> list[Finding]:
         return list(check(connection, tries=1))
 
 
-def names(findings: list[Finding]) -> list[str]:
-    return [f"{f.board}/{f.panel} {f.error}" for f in findings]
+def of_the_shaft(connection: psycopg.Connection[Any], demo: Demo) -> dict[str, Value]:
+    """The choice of the case whose panels are those of :data:`OF_ANOTHER_CASE`."""
+    machine = demo.history.equipment[MACHINE]
+    (case,) = connection.execute(
+        "SELECT id FROM servitize.diagnosis_case WHERE equipment_id = %s AND component = %s", (machine, SHAFT)
+    ).fetchall()
+    return {"equipment": machine, "case": case[0]}
+
+
+def choices(connection: psycopg.Connection[Any], demo: Demo, board: Board, one: Panel | Annotation) -> dict[str, Value]:
+    """What a reader has chosen when the panel has something to show: nothing, as a rule."""
+    if (board.key, one.key) in OF_ANOTHER_CASE:
+        return of_the_shaft(connection, demo)
+    return defaults(connection, board, span_of(connection, board))
+
+
+def blank(findings: list[Finding]) -> list[str]:
+    """Panels that fail or show nothing, those of another case aside."""
+    unseen = [f for f in findings if f.error or not f.rows]
+    return [f"{f.board}/{f.panel} {f.error}" for f in unseen if f.error or (f.board, f.panel) not in OF_ANOTHER_CASE]
 
 
 def test_every_panel_runs_and_shows_something(plain_findings: list[Finding]) -> None:
     assert len(plain_findings) > sum(len(board.panels) for board in BOARDS.values())
-    assert names([f for f in plain_findings if f.error or not f.rows]) == []
+    assert blank(plain_findings) == []
 
 
 @pytest.mark.timescale
 def test_every_panel_runs_and_shows_something_on_timescaledb(timescale_demo: Demo) -> None:
     with psycopg.connect(timescale_demo.board) as connection:
         findings = list(check(connection, tries=1))
-    assert names([f for f in findings if f.error or not f.rows]) == []
+    assert blank(findings) == []
+
+
+@pytest.mark.parametrize("of", sorted(OF_ANOTHER_CASE), ids="/".join)
+def test_what_the_first_case_cannot_have_is_seen_in_another(demo: Demo, of: tuple[str, str]) -> None:
+    board = BOARDS[of[0]]
+    panel = board.panel(of[1])
+    with psycopg.connect(demo.board) as connection:
+        bound = bind(panel, of_the_shaft(connection, demo), span_of(connection, board))
+        assert fetch_now(connection, panel.query, bound).rows
 
 
 def busy_ms(pid: int) -> float | None:
@@ -129,8 +158,8 @@ def test_rows_have_the_columns_that_the_definition_names(plain_demo: Demo, board
 def test_words_and_series_of_the_rows_are_those_of_the_definition(plain_demo: Demo, board: Board) -> None:
     with psycopg.connect(plain_demo.board) as connection:
         span = span_of(connection, board)
-        chosen = defaults(connection, board, span)
         for panel in board.panels:
+            chosen = choices(connection, plain_demo, board, panel)
             rows = fetch_now(connection, panel.query, bind(panel, chosen, span)).mappings()
             for column in panel.columns:
                 if column.values:
@@ -163,9 +192,9 @@ def ask(connection: psycopg.Connection[Any], text: str) -> Result:
 def test_grafanas_statement_gives_the_same_rows_as_the_bound_one(plain_demo: Demo, board: Board) -> None:
     with psycopg.connect(plain_demo.board) as connection:
         span = span_of(connection, board)
-        chosen = defaults(connection, board, span)
         asked: list[Panel | Annotation] = [*board.panels, *board.annotations]
         for one in asked:
+            chosen = choices(connection, plain_demo, board, one)
             bound = fetch_now(connection, one.query, bind(one, chosen, span))
             text = sql.of_panel(board, one) if isinstance(one, Panel) else sql.of_annotation(board, one)
             sent = ask(connection, as_grafana_sends(text, span, chosen))
@@ -175,6 +204,7 @@ def test_grafanas_statement_gives_the_same_rows_as_the_bound_one(plain_demo: Dem
                 assert sent.rows == tuple((r["time"], r["metric"], r["value"]) for r in bound.mappings())
             elif isinstance(one, Panel):
                 assert sent.columns[: len(bound.columns)] == bound.columns
+        chosen = defaults(connection, board, span)
         for variable in board.variables:
             bound = fetch_now(connection, variable.query, bind(variable, chosen, span))
             sent = ask(connection, as_grafana_sends(sql.of_variable(board, variable), span, chosen))
@@ -244,7 +274,7 @@ def test_nothing_is_lost_at_any_hop(plain_demo: Demo) -> None:
 def test_machines_come_worst_first_with_a_reason(demo: Demo) -> None:
     with psycopg.connect(demo.board) as connection:
         rows = fetch_now(connection, BOARDS["fleet"].panel("machines").query, {}).mappings()
-    assert len(rows) == 4
+    assert len(rows) == len(MACHINES)
     assert rows[0]["urgent"] or rows[0]["high"]
     assert rows[0]["reason"]
     healths = [row["health"] for row in rows]
