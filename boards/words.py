@@ -48,6 +48,9 @@ ALARM_STATES: Final[Mapping[str, Named]] = {
 MACHINE_STATES: Final[Mapping[str, Named]] = {
     "loaded": Named("Loaded", Meaning.HEALTHY),
     "line": Named("In service", Meaning.HEALTHY),
+    "working": Named("Working", Meaning.HEALTHY),
+    "idle": Named("Idling"),
+    "off": Named("Off"),
     "recycle": Named("Recycle", Meaning.ADVISORY),
     "ramp": Named("Ramp", Meaning.ADVISORY),
     "slow_roll": Named("Slow roll"),

@@ -37,11 +37,12 @@ def source() -> str:
     lines = ["import type { Board, Panels } from './prelude';"]
     for board in BOARDS.values():
         document = render(board, Place("servitize-acme", "acme"))
-        lines.append(f"export const {board.key}: Board = {json.dumps(document)};")
+        key = board.key.replace("-", "_")
+        lines.append(f"export const {key}: Board = {json.dumps(document)};")
         for panel in document["panels"]:
             if panel["type"] != "row":
                 body = {key: value for key, value in panel.items() if key != "type"}
-                name = f"{board.key}_{panel['id']}"
+                name = f"{key}_{panel['id']}"
                 lines.append(f"export const {name}: Panels['{panel['type']}'] = {json.dumps(body)};")
     return "\n".join(lines)
 
