@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from core.time import MINUTE, SECOND, isoformat, to_datetime
+from services.api.access import Scope
 from tests.integration.api.conftest import T0, World
 
 pytestmark = pytest.mark.integration
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.integration
 def test_me_says_whose_key_it_is(a: httpx2.Client) -> None:
     me = a.get("/v1/me").json()
     assert me["tenant"] == {"key": "anvil", "name": "Anvil"}
-    assert me["api_key"]["scopes"] == ["read", "operate", "manage"]
+    assert me["api_key"]["scopes"] == [scope.value for scope in Scope]
 
 
 def test_the_list_shows_state_health_and_alarms_at_a_glance(a: httpx2.Client, world: World) -> None:
