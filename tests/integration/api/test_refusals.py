@@ -47,7 +47,8 @@ def test_what_is_wrong_has_a_name(a: httpx2.Client, method: str, path: str, stat
 
 @pytest.mark.parametrize("operation", ALL, ids=lambda o: o.id)
 def test_unknown_query_parameters_are_refused(a: httpx2.Client, world: World, operation: Operation) -> None:
-    answer = send(a, operation, operation.url(world, world.a)[0] + "?limmit=5")
+    address = operation.url(world, world.a)[0]
+    answer = send(a, operation, f"{address}{'&' if '?' in address else '?'}limmit=5")
     is_problem(answer, 422)
     assert answer.json()["errors"][0]["parameter"] == "limmit"
 
