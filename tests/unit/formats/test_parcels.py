@@ -114,7 +114,10 @@ class TestWaveforms:
 
 class TestCycles:
     GOOD: ClassVar = {
-        "kind": "stroke", "component": "door1", "ts": NOW // 1000, "duration": 3.5,
+        "kind": "stroke",
+        "component": "door1",
+        "ts": NOW // 1000,
+        "duration": 3.5,
         "values": {"peak": 2.4},
     }
 
