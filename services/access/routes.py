@@ -40,10 +40,7 @@ router = APIRouter(tags=["access"])
 )
 async def list_keys(session: Administering, paging: Pages) -> Page[Key]:
     """In order of making, revoked ones too; never a secret."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("keys", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Key.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "keys", Key.model_validate, id=None)
 
 
 @router.post(
@@ -108,10 +105,7 @@ async def revoke_key(session: Administering, key_id: LongNumber) -> None:
 )
 async def list_issuers(session: Administering, paging: Pages) -> Page[IssuerInfo]:
     """In order of adding."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("issuers", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[IssuerInfo.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "issuers", IssuerInfo.model_validate, id=None)
 
 
 @router.post(
@@ -162,10 +156,7 @@ async def change_issuer(request: Request, session: Administering, issuer: Number
 )
 async def list_users(session: Administering, paging: Pages, role: Role | None = None) -> Page[User]:
     """Who signed in, or is expected to, in the order in which they became known."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("users", id=None, role=role, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[User.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "users", User.model_validate, id=None, role=role)
 
 
 @router.post(
@@ -223,16 +214,13 @@ async def list_audit(
     time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
 ) -> Page[AuditEntry]:
     """Newest first: every change by API and command line in your organisation."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows(
+    return await paging.listed(
+        session,
         "audit_entries",
+        AuditEntry.model_validate,
         actor=None if actor is None else plain(actor),
         action=None if action is None else plain(action),
         object=None if object_ is None else plain(object_),
         time_from=time_from,
         time_to=time_to,
-        after=after,
-        count=paging.count,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[AuditEntry.model_validate(row) for row in kept], next=following)

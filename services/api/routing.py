@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 
@@ -13,8 +13,10 @@ from core.errors import NotFoundError
 from services.api.auth import Session
 from services.api.database import Row, Transaction
 from services.api.errors import ParameterError
-from services.api.pagination import CURSOR_LENGTH
+from services.api.pagination import CURSOR_LENGTH, Page
 from services.api.state import state_of
+
+T = TypeVar("T")
 
 _NUL: Final = re.compile(r"[\x00-\x1f\x7f]")
 INT4: Final = 2_147_483_647
@@ -47,6 +49,15 @@ class Paging:
     ) -> tuple[Sequence[Row], str | None]:
         """The page out of ``rows``, and the cursor behind it."""
         return session.app.cursors.page(session.question(self.request), rows, self.limit, position)
+
+    async def listed(
+        self, session: Session, query: str, make: Callable[[Row], T], *, by: str = "id", **parameters: Any
+    ) -> Page[T]:
+        """The page of a statement that lists by one column, ``by``, from ``after`` on, ``count`` rows at most."""
+        (after,) = self.after(session, 1)
+        rows = await session.db.rows(query, after=after, count=self.count, **parameters)
+        kept, following = self.cut(session, rows, lambda row: (row[by],))
+        return Page(items=[make(row) for row in kept], next=following)
 
 
 async def _paging(

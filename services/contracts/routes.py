@@ -73,10 +73,7 @@ class PdfResponse(Response):
 )
 async def list_contracts(session: Reading, paging: Pages) -> Page[Contract]:
     """In the order in which they were made."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("contracts", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Contract.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "contracts", Contract.model_validate, id=None)
 
 
 @router.post(
@@ -140,12 +137,7 @@ async def list_statements(
 ) -> Page[StatementSummary]:
     """Of one contract."""
     await service.contract_row(session.db, contract)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows(
-        "statements", contract=contract, id=None, period=period, after=after, count=paging.count
-    )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.summary_of(row) for row in kept], next=following)
+    return await paging.listed(session, "statements", service.summary_of, contract=contract, id=None, period=period)
 
 
 @router.post(
@@ -264,12 +256,9 @@ async def list_emission_factors(
     session: Reading, paging: Pages, carrier: Annotated[str | None, Query(max_length=63)] = None
 ) -> Page[Factor]:
     """In the order in which they were recorded."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows(
-        "emission_factors", carrier=None if carrier is None else plain(carrier), after=after, count=paging.count
+    return await paging.listed(
+        session, "emission_factors", service.factor_of, carrier=None if carrier is None else plain(carrier)
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.factor_of(row) for row in kept], next=following)
 
 
 @router.post(

@@ -277,10 +277,7 @@ async def open_case(session: Engineering, body: NewCase) -> Case:
 )
 async def case_labels(session: Reading, paging: Pages) -> Page[Label]:
     """Of cases whose component was opened: what models learn from."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("labels", after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["case_id"],))
-    return Page(items=[Label.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "labels", Label.model_validate, by="case_id")
 
 
 @router.get(
@@ -304,10 +301,7 @@ async def show_case(request: Request, session: Reading, case: LongNumber) -> Res
 async def case_journal(session: Reading, case: LongNumber, paging: Pages) -> Page[CaseEntry]:
     """Every step: who, when, and with which words. Nothing is ever changed or removed here."""
     await service.case_row(session.db, case)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("case_entries", case=case, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.entry_of(row) for row in kept], next=following)
+    return await paging.listed(session, "case_entries", service.entry_of, case=case)
 
 
 @router.get("/cases/{case}/plots/{plot}", summary="A plot of a case", response_model=None, responses=_PICTURE)

@@ -40,10 +40,7 @@ router = APIRouter(tags=["notifications"])
 )
 async def list_endpoints(session: Administering, paging: Pages) -> Page[Endpoint]:
     """In order of making; never a secret."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("endpoints", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Endpoint.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "endpoints", Endpoint.model_validate, id=None)
 
 
 @router.post(
@@ -128,10 +125,7 @@ async def remove_endpoint(request: Request, session: Administering, endpoint: Nu
 )
 async def list_schedules(session: Reading, paging: Pages) -> Page[Schedule]:
     """In order of making."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("schedules", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.schedule_of(row) for row in kept], next=following)
+    return await paging.listed(session, "schedules", service.schedule_of, id=None)
 
 
 @router.post(
@@ -205,10 +199,7 @@ async def remove_schedule(request: Request, session: Administering, schedule: Nu
 )
 async def list_subscriptions(session: Reading, paging: Pages) -> Page[Subscription]:
     """In order of making."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("subscriptions", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.subscription_of(row) for row in kept], next=following)
+    return await paging.listed(session, "subscriptions", service.subscription_of, id=None)
 
 
 @router.post(
@@ -289,19 +280,16 @@ async def list_deliveries(
     equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
 ) -> Page[Delivery]:
     """Newest first, for three months after they were settled."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows(
+    return await paging.listed(
+        session,
         "deliveries",
+        Delivery.model_validate,
         id=None,
         state=state,
         subscription=subscription,
         endpoint=endpoint,
         equipment=await maybe_equipment_id(session.db, equipment),
-        after=after,
-        count=paging.count,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Delivery.model_validate(row) for row in kept], next=following)
 
 
 @router.get(

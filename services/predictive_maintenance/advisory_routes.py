@@ -91,10 +91,7 @@ async def show_advisory(request: Request, session: Reading, advisory: LongNumber
 async def advisory_journal(session: Reading, advisory: LongNumber, paging: Pages) -> Page[AdvisoryEntry]:
     """Every step: who or what, when, why. More of the same evidence is no step."""
     await service.advisory(session.db, advisory)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("advisory_journal", advisory=advisory, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[AdvisoryEntry.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "advisory_journal", AdvisoryEntry.model_validate, advisory=advisory)
 
 
 @router.post("/{advisory}/accept", summary="Do it: makes a work order", responses=_DECISION)

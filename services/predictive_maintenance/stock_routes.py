@@ -86,10 +86,7 @@ BILL: Final[dict[str, Any]] = {
 )
 async def list_parts(session: Reading, paging: Pages) -> Page[Part]:
     """In order of key."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("parts", after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["key"],))
-    return Page(items=[Part.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "parts", Part.model_validate, by="key")
 
 
 @router.get("/parts/{part}", summary="One spare part", responses={200: examples(part=PART), **responses("not-found")})
@@ -138,10 +135,7 @@ async def move_stock(session: Operating, part: Key, body: Move) -> Stock:
 async def list_movements(session: Reading, part: Key, paging: Pages) -> Page[Movement]:
     """Their sum is what is on hand."""
     await stock.part(session.db, part)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("stock_movements", part=part, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Movement.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "stock_movements", Movement.model_validate, part=part)
 
 
 @router.get("/reservations", summary="What unfinished work will need", responses={200: examples(reserved=RESERVED)})

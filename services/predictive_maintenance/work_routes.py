@@ -126,10 +126,7 @@ async def show_work_order(request: Request, session: Reading, work_order: LongNu
 async def work_journal(session: Reading, work_order: LongNumber, paging: Pages) -> Page[WorkJournalEntry]:
     """Every step: who, when, why."""
     await service.work_order(session.db, work_order)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("work_journal", work=work_order, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[WorkJournalEntry.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "work_journal", WorkJournalEntry.model_validate, work=work_order)
 
 
 @router.post("/{work_order}/approve", summary="Release it", responses=_STEP)

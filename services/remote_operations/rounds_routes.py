@@ -100,10 +100,7 @@ async def _one_inspection(db: Transaction, number: int) -> model.Inspection:
 )
 async def list_rollouts(session: Reading, paging: Pages) -> Page[model.Rollout]:
     """In the order in which they were started."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("rollouts", id=None, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[_rollout(row) for row in kept], next=following)
+    return await paging.listed(session, "rollouts", _rollout, id=None)
 
 
 @router.post(
@@ -167,11 +164,8 @@ async def list_inspections(
     session: Reading, paging: Pages, equipment: Annotated[str | None, Query(max_length=128)] = None
 ) -> Page[model.Inspection]:
     """Also those that were stopped."""
-    (after,) = paging.after(session, 1)
     found = await maybe_equipment_id(session.db, equipment)
-    rows = await session.db.rows("inspections", id=None, equipment=found, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[_inspection(row) for row in kept], next=following)
+    return await paging.listed(session, "inspections", _inspection, id=None, equipment=found)
 
 
 @router.post(
@@ -224,7 +218,4 @@ async def stop_inspection(session: Operating, inspection: Number) -> None:
 async def inspection_reports(session: Reading, inspection: Number, paging: Pages) -> Page[model.Report]:
     """Also those without findings."""
     await _one_inspection(session.db, inspection)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("inspection_reports", plan=inspection, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[model.Report.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "inspection_reports", model.Report.model_validate, plan=inspection)

@@ -156,10 +156,7 @@ async def show_command(session: Reading, command: LongNumber) -> model.Command:
 async def command_journal(session: Reading, command: LongNumber, paging: Pages) -> Page[model.CommandStep]:
     """In order: who asked, who agreed, what held it back, what broker and device said, and what was disregarded."""
     await service.show(session.db, command)
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("command_steps", command=command, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[model.CommandStep.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "command_steps", model.CommandStep.model_validate, command=command)
 
 
 @router.post(
@@ -197,10 +194,7 @@ async def list_inhibits(
     session: Reading, paging: Pages, standing: Annotated[bool | None, Query(description="True: not lifted")] = None
 ) -> Page[model.Inhibit]:
     """Also those that were lifted."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("inhibits", id=None, standing=standing, after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[model.Inhibit.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "inhibits", model.Inhibit.model_validate, id=None, standing=standing)
 
 
 @router.post(

@@ -47,10 +47,7 @@ async def show_me(session: Reading) -> Me:
 )
 async def list_sites(session: Reading, paging: Pages) -> Page[Site]:
     """In order of key."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("sites", after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["key"],))
-    return Page(items=[Site.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "sites", Site.model_validate, by="key")
 
 
 @router.get(
@@ -60,10 +57,7 @@ async def list_sites(session: Reading, paging: Pages) -> Page[Site]:
 )
 async def list_types(session: Reading, paging: Pages) -> Page[TypeSummary]:
     """The catalogue's and your own, in order of key."""
-    (after,) = paging.after(session, 1)
-    rows = await session.db.rows("types", after=after, count=paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["key"],))
-    return Page(items=[TypeSummary.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, "types", TypeSummary.model_validate, by="key")
 
 
 @router.get(

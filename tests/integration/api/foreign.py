@@ -92,7 +92,7 @@ FOREIGN: dict[str, Maker] = {
     "item": row(
         "INSERT INTO servitize.item (tenant_id, kind, serial, identifier, manufacturer, designation, registered_by)"
         " VALUES (%(tenant)s, 'foreign-' || %(slug)s, 'F-1', 'https://id.example.com/' || %(slug)s || '/F-1', 'them',"
-        " 'theirs', 'them') ON CONFLICT (identifier) DO UPDATE SET serial = excluded.serial RETURNING id"
+        " 'of ' || %(slug)s, 'them') ON CONFLICT (identifier) DO UPDATE SET serial = excluded.serial RETURNING id"
     ),
     "kind": lambda world, party: [f"foreign-{party.slug}"],
     "code": lambda world, party: ["D101"],
