@@ -101,15 +101,16 @@ def _clipped(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFin
 
 def _ski_slope(name: str, x: FloatArray, rate: float, spread: float) -> ChannelFinding | None:
     """The lowest frequencies carry nearly everything and fall steadily: an overloaded amplifier, warming up."""
-    w = window("hann", len(x))
-    power = np.abs(fft.rfft(x * w)) ** 2
-    f = fft.rfftfreq(len(x), 1 / rate)
-    low = (f > 0) & (f < 5)
-    share = float(power[low].sum()) / max(float(power[1:].sum()), 1e-300)
-    if share < 0.5 or low.sum() < 4:
+    bins = int(np.ceil(5 * len(x) / rate)) - 1  # above 0 and below 5 Hz
+    if bins < 4:
+        return None
+    lines = fft.rfft(x * window("hann", len(x)))[1:]
+    power = np.square(lines.real) + np.square(lines.imag)
+    inside = power[:bins]
+    share = float(inside.sum()) / max(float(power.sum()), 1e-300)
+    if share < 0.5:
         return None
     # a line is not a slope: more than one bin must carry it, each further one less
-    inside = power[low]
     thirds = [float(part.mean()) for part in np.array_split(inside, 3)]
     if thirds[0] > 3 * thirds[1] > 0 and thirds[1] > thirds[2]:
         return ChannelFinding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -11,7 +12,7 @@ from scipy import fft
 
 from core.errors import InvalidInputError
 from models.vibration.bearings import Bearing
-from models.vibration.envelope import Band, demodulate, envelope, tree
+from models.vibration.envelope import demodulate, tree
 from models.vibration.feature_names import EDGES, FEATURES
 from models.vibration.gears import Gear
 from models.vibration.integration import TRADE, highpass_for, integrals, integrate, quantity
@@ -19,6 +20,18 @@ from models.vibration.orders import angle_from_pulses, pulse_times, vector
 from models.vibration.spectra import window
 
 FloatArray = NDArray[np.float64]
+
+_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "velocity_rms": ("spectrum",),
+    "velocity_peak": ("integral",),
+    "displacement_pp": ("integral",),
+    **dict.fromkeys((f"band_{i}" for i in range(1, len(EDGES))), ("spectrum",)),
+    **dict.fromkeys((n for n in FEATURES if n.startswith(("x1_", "x2_", "x3_", "half_x_", "sub_"))), ("spectrum",)),
+    **dict.fromkeys((n for n in FEATURES if n.startswith("gmf_")), ("spectrum",)),
+    **dict.fromkeys((n for n in FEATURES if n.startswith("envelope_")), ("envelope",)),
+    **dict.fromkeys(("bpfo", "bpfi", "bsf", "ftf"), ("envelope",)),
+}
+"""What is dear about a feature; the others cost nothing."""
 
 _LINES: Final = {"BPFO": "bpfo", "BPFI": "bpfi", "BSF2": "bsf", "FTF": "ftf"}
 
@@ -32,11 +45,13 @@ def features(
     tacho: NDArray[np.floating] | None = None,
     bearing: Bearing | None = None,
     gear: Gear | None = None,
+    wanted: Collection[str] = tuple(FEATURES),
 ) -> dict[str, float]:
     """The features (:data:`FEATURES`) of one channel's ``samples`` [n] at ``rate`` Hz; ``speed`` in r/min.
 
     What cannot be known is left out: orders without a speed, phases without a tacho, velocity of what is no vibration.
-    Values are finite. Raises for fewer than 256 samples, or samples that are no numbers.
+    What none of ``wanted`` needs is not computed; more than those may be told. Values are finite. Raises for fewer
+    than 256 samples, or samples that are no numbers.
 
     >>> t = np.arange(12_000) / 12_000
     >>> found = features(np.sin(2 * np.pi * 100 * t), 12_000, unit="m/s2")
@@ -50,18 +65,23 @@ def features(
         raise InvalidInputError("samples that are no numbers", hint="look at the sensor: see its channel's health")
     mean = float(x.mean())
     x = x - mean
-    rms, peak = float(np.sqrt(np.mean(x**2))), float(np.max(np.abs(x)))
-    found = {"mean": mean, "rms": rms, "peak": peak, "peak_to_peak": float(np.ptp(x))}
+    square = np.square(x)
+    rms, top, bottom = float(np.sqrt(square.mean())), float(x.max()), float(x.min())
+    peak = max(top, -bottom)
+    found = {"mean": mean, "rms": rms, "peak": peak, "peak_to_peak": top - bottom}
     if rms > 0:
-        found |= {"crest": peak / rms, "kurtosis": float(np.mean(x**4)) / rms**4}
-    fine = _Transform(x, rate)
-    found |= _motion(x, rate, unit, speed, fine)
-    found |= {f"band_{i}": fine.rms(low * rate, high * rate) for i, (low, high) in enumerate(pairwise(EDGES), 1)}
-    if np.isfinite(speed) and speed > 0:
-        found |= _orders(x, rate, speed, tacho, fine)
-        if gear is not None:
-            found |= _mesh(fine, gear, speed)
-    found |= _envelope(x, rate, speed, bearing)
+        found |= {"crest": peak / rms, "kurtosis": float(np.square(square, out=square).mean()) / rms**4}
+    needed = {group for name in wanted for group in _GROUPS.get(name, ())}
+    fine = _Transform(x, rate) if "spectrum" in needed else None
+    found |= _motion(x, rate, unit, speed, rms, peak, fine, needed)
+    if fine is not None:
+        found |= {f"band_{i}": fine.rms(low * rate, high * rate) for i, (low, high) in enumerate(pairwise(EDGES), 1)}
+        if np.isfinite(speed) and speed > 0:
+            found |= _orders(x, rate, speed, tacho, fine)
+            if gear is not None:
+                found |= _mesh(fine, gear, speed)
+    if "envelope" in needed:
+        found |= _envelope(x, rate, speed, bearing)
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
@@ -74,7 +94,8 @@ class _Transform:
             n -= 1
         w = window("hann", n)
         self.step = rate / n
-        self.power = np.abs(fft.rfft(x[:n] * w)) ** 2 * (2 / w.sum()) ** 2
+        lines = fft.rfft(x[:n] * w)
+        self.power = (np.square(lines.real) + np.square(lines.imag)) * (2 / w.sum()) ** 2
 
     def rms(self, low: float, high: float) -> float:
         a, b = max(1, int(np.ceil(low / self.step))), int(np.ceil(high / self.step))
@@ -96,7 +117,16 @@ class _Transform:
         return top * self.step, float(np.sqrt(self.power[max(1, top - 2) : top + 3].sum() / 1.5))
 
 
-def _motion(x: FloatArray, rate: float, unit: str, speed: float, fine: _Transform) -> dict[str, float]:
+def _motion(
+    x: FloatArray,
+    rate: float,
+    unit: str,
+    speed: float,
+    rms: float,
+    peak: float,
+    fine: _Transform | None,
+    needed: Collection[str],
+) -> dict[str, float]:
     known = quantity(unit)
     if known is None:
         return {}
@@ -105,21 +135,34 @@ def _motion(x: FloatArray, rate: float, unit: str, speed: float, fine: _Transfor
     if low > rate / 8:
         return {}
     found: dict[str, float] = {}
-    si = x * factor
+    top = min(1000.0, 0.49 * rate)
     if kind == "acceleration":
-        velocity, displacement = integrals(si, rate, ((1, min(1000.0, 0.4 * rate)), (2, None)), highpass=low)
-        found["velocity_rms"] = 1e3 * factor * fine.velocity(low, min(1000.0, 0.49 * rate))
-        found["velocity_peak"] = 1e3 * float(np.max(np.abs(velocity)))
-        found["acceleration_rms"] = factor * float(np.sqrt(np.mean(x**2)))
-        found["acceleration_peak"] = factor * float(np.max(np.abs(x)))
-        found["displacement_pp"] = 1e6 * float(np.ptp(displacement))
+        found |= {"acceleration_rms": factor * rms, "acceleration_peak": factor * peak}
+        if fine is not None:
+            found["velocity_rms"] = 1e3 * factor * fine.velocity(low, top)
+        if "integral" in needed:
+            wanted = ((1, min(1000.0, 0.4 * rate)), (2, None))
+            velocity, displacement = integrals(x, rate, wanted, highpass=low)
+            inside = _inside(len(x), rate, low)
+            found["velocity_peak"] = 1e3 * factor * float(np.max(np.abs(velocity[inside])))
+            found["displacement_pp"] = 1e6 * factor * float(np.ptp(displacement[inside]))
     elif kind == "velocity":
-        found["velocity_rms"] = 1e3 * factor * fine.rms(low, min(1000.0, 0.49 * rate))
-        found["velocity_peak"] = 1e3 * float(np.max(np.abs(si)))
-        found["displacement_pp"] = 1e6 * float(np.ptp(integrate(si, rate, 1, highpass=low)))
+        found["velocity_peak"] = 1e3 * factor * peak
+        if fine is not None:
+            found["velocity_rms"] = 1e3 * factor * fine.rms(low, top)
+        if "integral" in needed:
+            displacement = integrate(x, rate, 1, highpass=low)[_inside(len(x), rate, low)]
+            found["displacement_pp"] = 1e6 * factor * float(np.ptp(displacement))
     else:
-        found["displacement_pp"] = TRADE["displacement"][1] * float(np.ptp(si))
+        found["displacement_pp"] = TRADE["displacement"][1] * factor * float(np.ptp(x))
     return found
+
+
+def _inside(n: int, rate: float, highpass: float) -> slice:
+    """What of an integral has extremes of its own: at the ends a record's sudden start swings, many times as far as a
+    machine does at high frequencies. Three periods of the high-pass, or a third of a short record, are left out."""
+    edge = min(int(3 * rate / highpass), n // 3)
+    return slice(edge, n - edge)
 
 
 def _orders(
@@ -165,14 +208,12 @@ def _envelope(x: FloatArray, rate: float, speed: float, bearing: Bearing | None)
     bands = bands or tree(rate, narrowest=narrowest)
     resolution = max(shaft / 60 if np.isfinite(shaft) else 1.0, 1.5 * rate / len(x))
     top = 1.1 * max(lines.values(), default=50.0)
-    (seen,) = demodulate(x, rate, resolution=resolution, top=top, bands=bands)
+    (seen,) = demodulate(x, rate, resolution=resolution, top=top, bands=bands, exact=False)
     best = int(np.argmax(seen.kurtosis))
-    band: Band = bands[best]
-    squared, _ = envelope(x, rate, band.low, band.high)
     found = {
-        "envelope_low": band.low,
-        "envelope_high": band.high,
-        "envelope_rms": float(np.sqrt(squared.mean() / 2)),
+        "envelope_low": bands[best].low,
+        "envelope_high": bands[best].high,
+        "envelope_rms": float(np.sqrt(seen.power[best] / 2)),
         "envelope_kurtosis": float(seen.kurtosis[best]),
     }
     for line, hertz in lines.items():

@@ -6,6 +6,7 @@ Butterworth filter of order 4 (-3 dB at its corner, as ISO 2954 has it) and no p
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -38,6 +39,10 @@ _UNITS: Final[dict[str, tuple[str, float]]] = {
 
 TRADE: Final = {"acceleration": ("m/s2", 1.0), "velocity": ("mm/s", 1e3), "displacement": ("um", 1e6)}
 """Unit a quantity is told in, and how many of it are one SI unit."""
+
+
+_KEPT: Final = 1 << 18
+"""Bins' worth of a filter that is kept: 1 MB each."""
 
 
 def quantity(unit: str) -> tuple[str, float] | None:
@@ -97,14 +102,24 @@ def integrals(
     tail = x[..., -2 : -pad - 2 : -1] * fade[::-1]
     full = np.concatenate([head, x, tail], axis=-1)
     size = fft.next_fast_len(full.shape[-1], real=True)
-    f = np.arange(size // 2 + 1) * (rate / size)
     transform = fft.rfft(full, size, axis=-1)
     found = []
     for times, lowpass in wanted:
-        gain = response(f, highpass, lowpass).astype(complex)
-        gain[1:] *= _turn(times) * (2 * np.pi * f[1:]) ** float(-times)
-        found.append(np.asarray(fft.irfft(transform * gain, size, axis=-1)[..., pad : pad + n]))
+        gain = (_gain if size <= _KEPT else _gain.__wrapped__)(size, rate, times, highpass, lowpass)
+        turned = np.asarray(transform * gain, dtype=np.complex128)
+        turned *= _turn(times)
+        found.append(np.asarray(fft.irfft(turned, size, axis=-1)[..., pad : pad + n]))
     return found
+
+
+@lru_cache(maxsize=8)
+def _gain(size: int, rate: float, times: int, highpass: float, lowpass: float | None) -> FloatArray:
+    """Amplitude at each bin; machines are measured with the same settings again and again."""
+    f = np.arange(size // 2 + 1) * (rate / size)
+    gain = response(f, highpass, lowpass)
+    gain[1:] *= (2 * np.pi * f[1:]) ** float(-times)
+    gain.setflags(write=False)
+    return gain
 
 
 def _turn(times: int) -> complex:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.equipment import WaveformDef, WaveformInstance
-from core.parcels import Channel, Waveform
+from core.parcels import Waveform
 from models.vibration import channels
 from models.vibration.bearings import Bearing, bearing, from_multiples, of_geometry
 from models.vibration.channels import ChannelFinding
@@ -59,6 +59,7 @@ def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapp
         tacho=tacho_signal(waveform) if definition.ratio == 1.0 else None,
         bearing=bearing_of(definition.machine),
         gear=gear_of(definition.machine),
+        wanted=instance.points.keys(),
     )
     return {name: value for name, value in found.items() if name in instance.points}
 
@@ -66,8 +67,8 @@ def features(waveform: Waveform, place: int, instance: WaveformInstance) -> Mapp
 def faults(waveform: Waveform, place: int, definition: WaveformDef) -> list[ChannelFinding]:
     """What is wrong with the sensor at ``place``, if anything: signal, bias or gap, tacho."""
     name = waveform.channels[place].name
-    others = [x.astype(np.float64) for i, x in enumerate(waveform.samples) if i != place]
-    same = [x for x, c in zip(others, _beside(waveform, place), strict=True) if c.unit == definition.unit]
+    beside = (i for i, c in enumerate(waveform.channels) if i != place and c.unit == definition.unit)
+    same = [waveform.samples[i].astype(np.float64) for i in beside]
     found = channels.health(name, waveform.samples[place], waveform.rate, others=same)
     volts = waveform.channels[place].gap
     if volts is not None and definition.gap is not None:
@@ -75,10 +76,6 @@ def faults(waveform: Waveform, place: int, definition: WaveformDef) -> list[Chan
         wrong = judge(name, volts, usual=definition.gap)
         found += [] if wrong is None else [wrong]
     return found
-
-
-def _beside(waveform: Waveform, place: int) -> list[Channel]:
-    return [c for i, c in enumerate(waveform.channels) if i != place]
 
 
 def tacho_signal(waveform: Waveform | TachoTimes) -> NDArray[np.float64] | None:
