@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from storage.packing import PG_EPOCH
 
-_READING: Final = np.dtype([("ts", ">i8"), ("value", ">f8"), ("quality", ">i2")])
+_READING: Final = np.dtype([("ts", ">i8"), ("value", ">f8")])
 
 
-def columns(packed: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
-    """ts (µs UTC), value, quality of ``timestamptz_send(ts) || float8send(value) || int2send(quality)``, one behind the
-    other."""
+def columns(packed: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """ts (µs UTC) and value of what ``servitize.readings_packed`` gives."""
     body = np.frombuffer(packed, _READING)
-    return (
-        body["ts"].astype(np.int64) + PG_EPOCH,
-        body["value"].astype(np.float64),
-        body["quality"].astype(np.uint8),
-    )
+    return body["ts"].astype(np.int64) + PG_EPOCH, body["value"].astype(np.float64)

@@ -31,16 +31,16 @@ async def of_machine(
 ) -> model.Footprint:
     """``energy``, ``output``: keys of points, counters or rates per hour (told by their unit). Gaps count for nothing;
     what they were is in the trace."""
-    wanted = {energy, output} - {None}
-    found = {
-        row["key"]: row for row in await db.rows("evidence_points", equipment=equipment, keys=sorted(map(str, wanted)))
-    }
+    wanted = sorted({energy, output or energy})
+    rows = await db.rows("evidence_points", equipment=[equipment] * len(wanted), keys=wanted)
+    found = {row["key"]: row for row in rows}
     for key in wanted:
         if key not in found:
             raise NotFoundError(f"the machine has no point {key!r}")
     rows = await db.rows("factors_of", carrier=carrier)
     factors = [Factor(row["effective"], row["kg_per_unit"], row["source"]) for row in rows]
-    machine = await evidence.machine(db, equipment, {str(key) for key in wanted}, set(), span, max_gap + DAY)
+    asked = evidence.Wanted(equipment, frozenset(wanted), frozenset(), span, max_gap + DAY)
+    (machine,) = await evidence.machines(db, [asked])
     first = _meter(found[energy], max_gap)
     if rows and rows[0]["unit"] != first.unit:
         raise InvalidInputError(

@@ -1,70 +1,107 @@
-"""Evidence of a period, fetched in columns from what the tenant asking sees."""
+"""Evidence of periods, fetched in columns and for many machines at once from what the tenant asking sees."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from core.contracts.calendars import Period
-from core.contracts.evidence import EventAt, Evidence, Exclusion, Incident, Machine, Series, StateAt
+from core.contracts.evidence import EventAt, Exclusion, Incident, Machine, Series, StateAt
 from core.contracts.intervals import Span
-from core.contracts.statement import lookback, needed
-from core.contracts.terms import Contract
 from core.time import from_datetime, to_datetime
 from services.api.database import Row, Transaction, statements
 from storage.packed_readings import columns
 
-
-async def gather(
-    db: Transaction, contract_id: int, contract: Contract, machines: Mapping[str, int], period: Period, known_until: int
-) -> Evidence:
-    """Everything that the period's figures rest on. ``machines``: numbers of equipment by the contract's keys."""
-    span = period.span(contract.timezone)
-    back = lookback(contract)
-    found = {}
-    for key, (points, kinds) in needed(contract, period).items():
-        if key in machines:
-            found[key] = await machine(db, machines[key], points, kinds, span, back)
-    rows = await db.rows(
-        "contract_records", contract=contract_id, id=None, kind=None, withdrawn=False, low=to_datetime(span[0]),
-        high=to_datetime(span[1]), after=None, count=None,
-    )  # fmt: skip
-    return Evidence(
-        found,
-        tuple(_exclusion(row) for row in rows if row["kind"] == "exclusion"),
-        tuple(_incident(row) for row in rows if row["kind"] == "incident"),
-        known_until,
-    )
+_SERIES_AT_ONCE: Final = 20
+"""A month of so many points, one reading per minute each, is 14 MB and a second: well inside a statement's time."""
 
 
-async def machine(db: Transaction, equipment: int, points: set[str], kinds: set[str], span: Span, back: int) -> Machine:
-    """One machine's readings of ``points`` from ``back`` µs before [from, to) to its end, states, events of ``kinds``.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One machine's part in a period: readings of ``points`` from ``back`` µs before the span to its end, states, and
+    events of ``kinds``."""
 
-    A point that the machine does not have is a series without readings: the figure then shows that nothing was seen.
+    equipment: int
+    points: frozenset[str]
+    kinds: frozenset[str]
+    span: Span
+    back: int
+
+
+async def machines(db: Transaction, wanted: Sequence[Wanted]) -> list[Machine]:
+    """What is stored of each, in their order.
+
+    A point that a machine does not have is a series without readings: the figure then shows that nothing was seen.
     """
-    low, high = to_datetime(span[0]), to_datetime(span[1])
-    series = {}
-    for row in await db.rows("evidence_points", equipment=equipment, keys=sorted(points)):
-        series[row["key"]] = await readings(db, row["id"], span[0] - back, span[1] + 1)
-    states = await db.rows("evidence_states", equipment=equipment, low=low, high=high)
-    events = (
-        await db.rows("evidence_events", equipment=equipment, kinds=sorted(kinds), low=low, high=high) if kinds else []
-    )
-    return Machine(
-        series,
-        tuple(StateAt(row["ts"], row["state"]) for row in states),
-        tuple(EventAt(row["ts"], row["kind"], row["identity"]) for row in events),
-    )
+    series = await _series(db, wanted)
+    spans = {"lows": [to_datetime(w.span[0]) for w in wanted], "highs": [to_datetime(w.span[1]) for w in wanted]}
+    states: dict[int, tuple[StateAt, ...]] = {}
+    for row in await db.rows("evidence_states", equipment=[w.equipment for w in wanted], **spans):
+        states[row["n"] - 1] = tuple(map(StateAt, row["ts"], row["states"]))
+    events = await _events(db, wanted)
+    return [Machine(series[n], states.get(n, ()), tuple(events[n])) for n in range(len(wanted))]
 
 
-async def readings(db: Transaction, point: int, low: int, high: int) -> Series:
-    """Usable readings of a point in [low, high) µs."""
-    parameters = {"point": point, "low": to_datetime(low), "high": to_datetime(high)}
+async def _series(db: Transaction, wanted: Sequence[Wanted]) -> list[dict[str, Series]]:
+    pairs = sorted({(w.equipment, key) for w in wanted for key in w.points})
+    numbers = {}
+    if pairs:
+        found = await db.rows("evidence_points", equipment=[e for e, _ in pairs], keys=[k for _, k in pairs])
+        numbers = {(row["equipment_id"], row["key"]): row["id"] for row in found}
+    asked = [
+        (n, key, numbers[w.equipment, key], w.span[0] - w.back, w.span[1] + 1)
+        for n, w in enumerate(wanted)
+        for key in sorted(w.points)
+        if (w.equipment, key) in numbers
+    ]
+    series: list[dict[str, Series]] = [{} for _ in wanted]
+    for first in range(0, len(asked), _SERIES_AT_ONCE):
+        some = asked[first : first + _SERIES_AT_ONCE]
+        packed = await _packed(db, [(point, low, high) for _, _, point, low, high in some])
+        for (n, key, point, _, _), body in zip(some, packed, strict=True):
+            series[n][key] = Series(point, *columns(body))
+    return series
+
+
+async def _packed(db: Transaction, asked: Iterable[tuple[int, int, int]]) -> list[bytes]:
+    """Usable readings of points, each in [low, high) µs."""
+    points, lows, highs = zip(*asked, strict=True)
+    parameters = {"points": list(points), "lows": [*map(to_datetime, lows)], "highs": [*map(to_datetime, highs)]}
     # binary: as text every byte would be two letters
     cursor = await db.connection.execute(statements()["evidence_readings"], parameters, binary=True)
-    row = await cursor.fetchone()
-    assert row is not None
-    return Series.of(point, *columns(row["packed"]))
+    return [row["packed"] for row in await cursor.fetchall()]
+
+
+async def _events(db: Transaction, wanted: Sequence[Wanted]) -> dict[int, list[EventAt]]:
+    asked = [(n, w, kind) for n, w in enumerate(wanted) for kind in sorted(w.kinds)]
+    events: dict[int, list[EventAt]] = defaultdict(list)
+    if asked:
+        rows = await db.rows(
+            "evidence_events",
+            equipment=[w.equipment for _, w, _ in asked],
+            kinds=[kind for _, _, kind in asked],
+            lows=[to_datetime(w.span[0]) for _, w, _ in asked],
+            highs=[to_datetime(w.span[1]) for _, w, _ in asked],
+        )
+        for row in rows:
+            events[asked[row["n"] - 1][0]].append(EventAt(row["ts"], row["kind"], row["identity"]))
+    return events
+
+
+async def records(db: Transaction, asked: Sequence[tuple[int, Span]]) -> dict[int, list[Exclusion | Incident]]:
+    """What stands on record for contracts, each in its period, by contract."""
+    found: dict[int, list[Exclusion | Incident]] = defaultdict(list)
+    for row in await db.rows(
+        "evidence_records",
+        contracts=[number for number, _ in asked],
+        lows=[to_datetime(span[0]) for _, span in asked],
+        highs=[to_datetime(span[1]) for _, span in asked],
+    ):
+        made = _exclusion(row) if row["kind"] == "exclusion" else _incident(row)
+        found[row["contract_id"]].append(made)
+    return found
 
 
 def _us(moment: datetime | None) -> int | None:

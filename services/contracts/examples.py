@@ -83,6 +83,12 @@ SUMMARY: Final[dict[str, Any]] = {
     "closed_by": "api-key:5mTq0aXe",
 }
 STATEMENT: Final[dict[str, Any]] = {**SUMMARY, "lines": [LINE], "results": []}
+CLOSED: Final[dict[str, Any]] = {
+    "items": [
+        {"contract_id": 4, "statement": 17, "problem": None},
+        {"contract_id": 5, "statement": None, "problem": "the period is not over"},
+    ]
+}
 DRAFT: Final[dict[str, Any]] = {
     "contract": "ex-lease",
     "period": "2026-10",

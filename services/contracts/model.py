@@ -175,6 +175,26 @@ class CloseOrder(Strict):
     reason: Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")] = ""
 
 
+class CloseManyOrder(CloseOrder):
+    """The same period of many contracts, e.g. of all that `/v1/contracts` lists."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"period": "2026-10", "contracts": [4, 5]}]})
+
+    contracts: Annotated[list[Annotated[int, Field(ge=1, le=2_147_483_647)]], Field(min_length=1, max_length=100)]
+
+
+class Closed(Answer):
+    """What became of one contract's period: its new statement, or why there is none."""
+
+    contract_id: int
+    statement: int | None
+    problem: str | None
+
+
+class ClosedMany(Answer):
+    items: list[Closed]
+
+
 class StatementSummary(Answer):
     id: int
     contract_id: int

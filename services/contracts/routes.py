@@ -17,7 +17,9 @@ from services.api.pagination import Page
 from services.api.parameters import examples
 from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, plain
 from services.contracts import energy, service
+from services.contracts.computing import contract_row
 from services.contracts.examples import (
+    CLOSED,
     CONTRACT,
     DRAFT,
     FACTOR,
@@ -32,6 +34,9 @@ from services.contracts.examples import (
 from services.contracts.model import (
     ChangedContract,
     ChangedRecord,
+    Closed,
+    ClosedMany,
+    CloseManyOrder,
     CloseOrder,
     Contract,
     Draft,
@@ -73,7 +78,7 @@ class PdfResponse(Response):
 )
 async def list_contracts(session: Reading, paging: Pages) -> Page[Contract]:
     """In the order in which they were made."""
-    return await paging.listed(session, "contracts", Contract.model_validate, id=None)
+    return await paging.listed(session, "contracts", Contract.model_validate, ids=None)
 
 
 @router.post(
@@ -136,7 +141,7 @@ async def list_statements(
     session: Reading, contract: Number, paging: Pages, period: Annotated[Month | None, Query()] = None
 ) -> Page[StatementSummary]:
     """Of one contract."""
-    await service.contract_row(session.db, contract)
+    await contract_row(session.db, contract)
     return await paging.listed(session, "statements", service.summary_of, contract=contract, id=None, period=period)
 
 
@@ -155,6 +160,26 @@ async def close_statement(session: Managing, response: Response, contract: Numbe
     return await service.statement(session.db, made)
 
 
+@router.post(
+    "/statements",
+    summary="Close the same period of many contracts",
+    responses={200: examples(closed=CLOSED), **responses("invalid-input", "not-found", "conflict")},
+)
+async def close_statements(session: Managing, body: CloseManyOrder) -> ClosedMany:
+    """As for each by itself; a contract whose period cannot be closed or has nothing to correct says why and keeps no
+    other one from it."""
+    numbers = list(dict.fromkeys(body.contracts))
+    made = await service.close_many(session.db, numbers, body.period, body.reason, session.principal.actor)
+    items = []
+    for number, outcome in zip(numbers, made, strict=True):
+        if isinstance(outcome, int):
+            await session.audit("statement.closed", f"statement/{outcome}", contract=number, period=body.period)
+            items.append(Closed(contract_id=number, statement=outcome, problem=None))
+        else:
+            items.append(Closed(contract_id=number, statement=None, problem=str(outcome)))
+    return ClosedMany(items=items)
+
+
 @router.get(
     "/contracts/{contract}/records",
     summary="What is on record for a contract",
@@ -162,7 +187,7 @@ async def close_statement(session: Managing, response: Response, contract: Numbe
 )
 async def list_contract_records(session: Reading, contract: Number, paging: Pages) -> Page[Record]:
     """Stops that may be excluded, and incidents; with those that were withdrawn."""
-    await service.contract_row(session.db, contract)
+    await contract_row(session.db, contract)
     (after,) = paging.after(session, 1)
     rows = await service.records(session.db, paging.count, contract=contract, after=after)
     kept, following = paging.cut(session, rows, lambda row: (row["id"],))

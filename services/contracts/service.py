@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
 from core.contracts import terms
-from core.contracts.calendars import Period, billing_period
 from core.contracts.correction import correct
 from core.contracts.document import parse
 from core.contracts.numbers import minor_unit
-from core.contracts.statement import Line, Statement, compute, digest, line_of
-from core.errors import ConflictError, InvalidInputError, NotFoundError
+from core.contracts.statement import Line, Statement, digest, line_of
+from core.errors import ConflictError, InvalidInputError, NotFoundError, ServitizeError
 from core.time import from_datetime, to_datetime
 from services.api.database import Row, Transaction
-from services.contracts import evidence, model
+from services.contracts import model
+from services.contracts.computing import Asked, Computed, compute_period, compute_periods, contract_row
 
-_NO_CONTRACT: Final = "there is no such contract, or it is not yours to see"
 _NO_STATEMENT: Final = "there is no such statement, or it is not yours to see"
-
-
-async def contract_row(db: Transaction, number: int) -> Row:
-    rows = await db.rows("contracts", id=number, after=None, count=1)
-    if not rows:
-        raise NotFoundError(_NO_CONTRACT)
-    return rows[0]
 
 
 async def show(db: Transaction, number: int) -> model.Contract:
@@ -117,41 +109,10 @@ async def change_record(db: Transaction, number: int, order: model.ChangedRecord
 # --- statements ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """A period as computed, and what was computed from."""
-
-    row: Row
-    contract: terms.Contract
-    period: Period
-    statement: Statement
-    known_until: int
-
-
-async def compute_period(
-    db: Transaction,
-    number: int,
-    label: str,
-    *,
-    document: Mapping[str, Any] | None = None,
-    known_until: int | None = None,
-) -> Computed:
-    """The period's statement from what is stored. ``document``: other terms than those in force; ``known_until`` µs:
-    where clocks still running are read (now, if not given)."""
-    row = await contract_row(db, number)
-    contract = parse(row["document"] if document is None else document)
-    period = billing_period(label, contract.months)
-    known = known_until if known_until is not None else int(await db.value("now_us"))
-    # A clock that still ran at the end of the period is read no later than its end: later days are another period's.
-    known = min(known, period.span(contract.timezone)[1])
-    found = await evidence.gather(db, number, contract, row["machines"], period, known)
-    return Computed(row, contract, period, compute(contract, period, found), known)
-
-
 async def preview(db: Transaction, number: int, label: str) -> model.Draft:
-    computed = await compute_period(db, number, label)
+    computed = await compute_period(db, Asked(number, label))
     statement = computed.statement
-    closed = await db.rows("statement_documents", contract=number, period=statement.period)
+    closed = await db.rows("statement_documents", contracts=[number], periods=[statement.period])
     return model.Draft(
         contract=statement.contract,
         period=statement.period,
@@ -170,37 +131,79 @@ async def close(db: Transaction, number: int, label: str, reason: str, who: str)
 
     Raises conflict where the period is not over, or closed already and nothing has changed.
     """
-    computed = await compute_period(db, number, label)
-    statement = computed.statement
-    before = await db.rows("statement_documents", contract=number, period=statement.period)
+    (closed,) = await close_many(db, [number], label, reason, who)
+    if isinstance(closed, ServitizeError):
+        raise closed
+    return closed
+
+
+async def close_many(
+    db: Transaction, numbers: Sequence[int], label: str, reason: str, who: str
+) -> list[int | ServitizeError]:
+    """Close the same period of many contracts: the new statements by number, or why there is none.
+
+    What the database itself refuses (a change meanwhile, somebody else's contract) is raised, and closes none.
+    """
+    computed = await compute_periods(db, [Asked(number, label) for number in numbers])
+    done = [c for c in computed if isinstance(c, Computed)]
+    before: dict[int, list[Row]] = defaultdict(list)
+    for row in await db.rows(
+        "statement_documents",
+        contracts=[c.row["id"] for c in done],
+        periods=[c.statement.period for c in done],
+    ):
+        before[row["contract_id"]].append(row)
+    refused: dict[int, ServitizeError] = {}
+    orders = []
+    for c in done:
+        number, statement = c.row["id"], c.statement
+        if c.known_until < statement.to_us:
+            refused[number] = ConflictError("the period is not over", hint="look at its draft")
+            continue
+        try:
+            document, total = _next(before[number], statement, reason)
+        except (ConflictError, InvalidInputError) as error:
+            refused[number] = error
+            continue
+        orders.append((c, len(before[number]), document, total))
+    made = await _close(db, orders, reason, who) if orders else {}
+    return [c if isinstance(c, InvalidInputError) else refused.get(c.row["id"]) or made[c.row["id"]] for c in computed]
+
+
+def _next(before: list[Row], statement: Statement, reason: str) -> tuple[dict[str, Any], Decimal]:
+    """The document that follows upon what is closed already, and its total."""
     if not before:
-        document, total = statement.document(), statement.total
-    else:
-        correction = correct(_in_force(before), statement, len(before), reason)
-        if correction is None:
-            raise ConflictError(
-                "the period is closed, and every figure is still right", hint="there is nothing to correct"
-            )
-        if not reason:
-            raise InvalidInputError("a correction says why", hint="give 'reason'")
-        document, total = correction.document(), correction.total
-    made = await db.value(
-        "close_statement",
-        contract=number,
-        period=statement.period,
-        number=len(before),
-        low=to_datetime(statement.from_us),
-        high=to_datetime(statement.to_us),
-        revision=computed.row["revision"],
-        document=json.dumps(document),
-        digest=digest(document),
-        total=total,
-        known=to_datetime(computed.known_until),
+        return statement.document(), statement.total
+    correction = correct(_in_force(before), statement, len(before), reason)
+    if correction is None:
+        raise ConflictError("the period is closed, and every figure is still right", hint="there is nothing to correct")
+    if not reason:
+        raise InvalidInputError("a correction says why", hint="give 'reason'")
+    return correction.document(), correction.total
+
+
+async def _close(
+    db: Transaction, orders: Iterable[tuple[Computed, int, dict[str, Any], Decimal]], reason: str, who: str
+) -> dict[int, int]:
+    """Keep documents in one statement: new statements by contract."""
+    # in one order everywhere: two who close the same contracts wait for each other, and do not lock each other out
+    orders = sorted(orders, key=lambda order: int(order[0].row["id"]))
+    rows = await db.rows(
+        "close_statements",
+        contracts=[c.row["id"] for c, _, _, _ in orders],
+        periods=[c.statement.period for c, _, _, _ in orders],
+        numbers=[number for _, number, _, _ in orders],
+        lows=[to_datetime(c.statement.from_us) for c, _, _, _ in orders],
+        highs=[to_datetime(c.statement.to_us) for c, _, _, _ in orders],
+        revisions=[c.row["revision"] for c, _, _, _ in orders],
+        documents=[json.dumps(document) for _, _, document, _ in orders],
+        digests=[digest(document) for _, _, document, _ in orders],
+        totals=[total for _, _, _, total in orders],
+        known=[to_datetime(c.known_until) for c, _, _, _ in orders],
         why=reason,
         who=who,
     )
-    assert isinstance(made, int)
-    return made
+    return {row["contract"]: row["statement"] for row in rows}
 
 
 def _in_force(before: list[Row]) -> list[Line]:
@@ -215,9 +218,8 @@ async def verify(db: Transaction, number: int) -> model.Verification:
     document = await db.value("statement_document", id=number)
     stated = document.get("after", document)
     terms_then = await db.value("contract_revision", contract=row["contract_id"], revision=row["revision"])
-    computed = await compute_period(
-        db, row["contract_id"], row["period"][:7], document=terms_then, known_until=from_datetime(row["known_until"])
-    )
+    asked = Asked(row["contract_id"], row["period"][:7], terms_then, from_datetime(row["known_until"]))
+    computed = await compute_period(db, asked)
     now = computed.statement.document()
     return model.Verification(
         same=digest(now) == digest(stated),

@@ -1,4 +1,4 @@
--- name: contracts(id, after, count)
+-- name: contracts(ids, after, count)
 SELECT c.id, c.key, c.title, c.currency, c.timezone, c.months, c.begins, c.ends, c.revision, c.document, c.recorded_at,
        c.tenant_id = (SELECT servitize.current_tenant()) AS provides, m.machines,
        (SELECT max(s.period) FROM servitize.statement s WHERE s.contract_id = c.id AND s.number = 0) AS closed_to
@@ -6,7 +6,7 @@ SELECT c.id, c.key, c.title, c.currency, c.timezone, c.months, c.begins, c.ends,
   LEFT JOIN LATERAL (
        SELECT coalesce(jsonb_object_agg(x.key, x.equipment_id), '{}') AS machines FROM servitize.contract_machine x WHERE x.contract_id = c.id) m
     ON true
- WHERE (:id::int IS NULL OR c.id = :id) AND (:after::int IS NULL OR c.id > :after)
+ WHERE (:ids::int[] IS NULL OR c.id = ANY (:ids)) AND (:after::int IS NULL OR c.id > :after)
  ORDER BY c.id
  LIMIT :count;
 
@@ -54,34 +54,51 @@ SELECT s.id, s.contract_id, c.key AS contract, s.period, s.number, s.period_from
 -- name: statement_document(id)$
 SELECT s.document FROM servitize.statement s WHERE s.id = :id;
 
--- name: statement_documents(contract, period)
--- The statement of a period and its corrections, in order.
-SELECT s.id, s.number, s.document, s.known_until FROM servitize.statement s
- WHERE s.contract_id = :contract AND s.period = :period ORDER BY s.number;
+-- name: statement_documents(contracts, periods)
+-- The statements of periods and their corrections, in order.
+SELECT s.contract_id, s.id, s.number, s.document, s.known_until FROM unnest(:contracts::int[], :periods::text[]) AS w (contract, period)
+  JOIN servitize.statement s ON s.contract_id = w.contract AND s.period = w.period ORDER BY s.contract_id, s.number;
 
--- name: close_statement(contract, period, number, low, high, revision, document, digest, total, known, why, who)$
-SELECT servitize.close_statement(:contract::int, :period::text, :number::int, :low::timestamptz, :high::timestamptz, :revision::int,
-                                 :document::jsonb, :digest::text, :total::numeric, :known::timestamptz, :why::text, :who::text);
+-- name: close_statements(contracts, periods, numbers, lows, highs, revisions, documents, digests, totals, known, why, who)
+SELECT w.contract, servitize.close_statement(w.contract, w.period, w.number, w.low, w.high, w.revision, w.document::jsonb, w.digest, w.total,
+                                             w.known, :why::text, :who::text) AS statement
+  FROM unnest(:contracts::int[], :periods::text[], :numbers::int[], :lows::timestamptz[], :highs::timestamptz[], :revisions::int[],
+              :documents::text[], :digests::text[], :totals::numeric[], :known::timestamptz[])
+       AS w (contract, period, number, low, high, revision, document, digest, total, known);
 
 -- name: evidence_points(equipment, keys)
-SELECT p.id, p.key, p.unit FROM servitize.point p WHERE p.equipment_id = :equipment AND p.key = ANY (:keys::text[]);
+-- Machines and keys in pairs.
+SELECT p.equipment_id, p.id, p.key, p.unit FROM unnest(:equipment::int[], :keys::text[]) AS w (equipment, key)
+  JOIN servitize.point p ON p.equipment_id = w.equipment AND p.key = w.key;
 
--- name: evidence_readings(point, low, high)$
--- One value with all of them: storage.packed_readings.
-SELECT coalesce(string_agg(timestamptz_send(r.ts) || float8send(r.value) || int2send(r.quality), ''::bytea), '') AS packed
-  FROM servitize.readings(:point::int, :low::timestamptz, :high::timestamptz) r;
+-- name: evidence_readings(points, lows, highs)
+-- One value per point and span, in their order: storage.packed_readings.
+SELECT servitize.readings_packed(w.point, w.low, w.high) AS packed
+  FROM unnest(:points::int[], :lows::timestamptz[], :highs::timestamptz[]) WITH ORDINALITY AS w (point, low, high, n) ORDER BY w.n;
 
--- name: evidence_states(equipment, low, high)
--- The state that held at the beginning, and every change until the end.
-SELECT servitize.to_us(s.at) AS ts, s.state FROM servitize.state_change s
- WHERE s.equipment_id = :equipment AND s.at < :high
-   AND s.at >= coalesce((SELECT max(b.at) FROM servitize.state_change b WHERE b.equipment_id = :equipment AND b.at <= :low), :low)
- ORDER BY s.at;
+-- name: evidence_states(equipment, lows, highs)
+-- Per machine and span (n from 1 on) the state that held at the beginning, and every change until the end.
+SELECT w.n, array_agg(servitize.to_us(s.at) ORDER BY s.at) AS ts, array_agg(s.state ORDER BY s.at) AS states
+  FROM unnest(:equipment::int[], :lows::timestamptz[], :highs::timestamptz[]) WITH ORDINALITY AS w (equipment, low, high, n)
+  JOIN servitize.state_change s ON s.equipment_id = w.equipment AND s.at < w.high
+   AND s.at >= coalesce((SELECT max(b.at) FROM servitize.state_change b WHERE b.equipment_id = w.equipment AND b.at <= w.low), w.low)
+ GROUP BY w.n;
 
--- name: evidence_events(equipment, kinds, low, high)
-SELECT servitize.to_us(e.ts) AS ts, e.kind, encode(e.hash, 'hex') AS identity FROM servitize.event e
- WHERE e.equipment_id = :equipment AND e.kind = ANY (:kinds::text[]) AND e.ts >= :low AND e.ts < :high
+-- name: evidence_events(equipment, kinds, lows, highs)
+-- Machines, each with one kind of event and a span.
+SELECT w.n, servitize.to_us(e.ts) AS ts, e.kind, encode(e.hash, 'hex') AS identity
+  FROM unnest(:equipment::int[], :kinds::text[], :lows::timestamptz[], :highs::timestamptz[]) WITH ORDINALITY AS w (equipment, kind, low, high, n)
+  JOIN servitize.event e ON e.equipment_id = w.equipment AND e.kind = w.kind AND e.ts >= w.low AND e.ts < w.high
  ORDER BY e.ts, e.kind, e.hash;
+
+-- name: evidence_records(contracts, lows, highs)
+-- What stands on record for contracts, each with a span.
+SELECT r.contract_id, r.kind, m.key AS equipment, r.starts_at, r.ends_at, r.responded_at, r.cause, r.reference
+  FROM unnest(:contracts::int[], :lows::timestamptz[], :highs::timestamptz[]) AS w (contract, low, high)
+  JOIN servitize.contract_record r ON r.contract_id = w.contract AND r.withdrawn_at IS NULL AND r.starts_at < w.high
+   AND coalesce(r.ends_at, 'infinity') > w.low
+  LEFT JOIN servitize.contract_machine m ON m.contract_id = r.contract_id AND m.equipment_id = r.equipment_id
+ ORDER BY r.id;
 
 -- name: now_us()$
 SELECT servitize.to_us(clock_timestamp());

@@ -155,6 +155,52 @@ def test_the_story_of_a_month(run: World, api: Running, contract: int, a: httpx2
         assert stranger.get("/v1/contracts").json()["items"] == []
 
 
+def test_many_are_closed_at_once_as_each_by_itself(run: World, api: Running, a: httpx2.Client) -> None:
+    def made(key: str, effective: str) -> int:
+        version = {**TERMS["versions"][0], "effective": effective}
+        answer = a.post("/v1/contracts", json={"terms": {**TERMS, "key": key, "versions": [version]}})
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["id"])
+
+    one, other, later = (
+        made("one-of-many", "2026-01-01"),
+        made("other-of-many", "2026-01-01"),
+        made("later", "2026-08-01"),
+    )
+    draft = a.get(f"/v1/contracts/{other}/draft", params={"period": "2026-06"}).json()
+    order = {"period": "2026-06", "contracts": [other, later, one, other]}
+    items = a.post("/v1/statements", json=order).json()["items"]
+    assert [(i["contract_id"], i["problem"]) for i in items] == [
+        (other, None), (later, "contract later has no terms in 2026-06"), (one, None),
+    ]  # fmt: skip
+    closed = a.get(f"/v1/statements/{items[0]['statement']}").json()
+    assert (closed["contract_id"], closed["sha256"], closed["total"]) == (other, draft["sha256"], draft["total"])
+    assert a.get(f"/v1/statements/{items[0]['statement']}/verification").json()["same"]
+    again = a.post("/v1/statements", json=order).json()["items"]
+    assert {i["statement"] for i in again} == {None}
+    assert "every figure is still right" in again[0]["problem"]
+    with api.client(run.b.keys["all"]) as b:
+        assert b.post("/v1/statements", json=order).status_code == 404
+
+
+def test_a_reading_that_is_none_is_no_evidence(run: World, contract: int, a: httpx2.Client) -> None:
+    def metered() -> Any:
+        draft = a.get(f"/v1/contracts/{contract}/draft", params={"period": "2026-06"}).json()
+        return draft["lines"][1]["trace"]["machines"]["P-1"]
+
+    before = metered()
+    ((point,),) = run.execute(
+        "SELECT id FROM servitize.point WHERE equipment_id = %s AND key = 'leakage'", [run.a.equipment]
+    )
+    with psycopg.connect(run.writer_dsn) as connection, connection.cursor() as cursor:
+        bad = [(5e6, 0), (float("nan"), 192), (float("inf"), 192), (float("-inf"), 192)]
+        cursor.executemany(
+            b"INSERT INTO servitize.reading VALUES (%s, %s, %s, %s, now())",
+            [(point, to_datetime(from_datetime(MONTH) + n * MINUTE), value, q) for n, (value, q) in enumerate(bad)],
+        )
+    assert metered() == before
+
+
 def test_terms_change_from_a_day_on_and_whoever_read_an_older_revision_is_told(contract: int, a: httpx2.Client) -> None:
     later = {
         **TERMS["versions"][0],
@@ -190,7 +236,9 @@ def test_a_period_that_is_not_over_stays_open(contract: int, a: httpx2.Client) -
 
 
 def test_an_open_period_holds_its_readings(run: World, contract: int) -> None:
-    rows = run.as_owner("SELECT since FROM servitize.retention_hold WHERE released_at IS NULL")
+    rows = run.as_owner(
+        f"SELECT since FROM servitize.retention_hold WHERE released_at IS NULL AND reason LIKE 'contract {contract}:%'"
+    )
     assert len(rows) == 1
     assert rows[0][0] < MONTH
 
