@@ -39,7 +39,7 @@ class Chart:
     machines: int
     minutes: float
     rng: np.random.Generator
-    period: int = 10
+    period: int = 20
     speed: Any = field(init=False)
     flow: Any = field(init=False)
     inlet: Any = field(init=False)

@@ -89,7 +89,7 @@ def test_a_surge_is_warned_of_before_the_first_reversal() -> None:
 def test_at_most_one_false_warning_in_a_thousand_hours() -> None:
     """1,100 hours: loads and speeds change every few minutes as the process wants; from 10 % of margin on the recycle
     valve holds the machine, as the protection of the catalogue's machine does."""
-    chart = Chart(machines=220, minutes=300 + SETTLED, rng=drawn(), period=20)
+    chart = Chart(machines=220, minutes=300 + SETTLED, rng=drawn())
     chart.speed = _path(chart, 0.76, 1.04, 12, 3)
     chart.inlet = _path(chart, -5, 38, 60, 60)
     wanted = _path(chart, 2.0, 38.0, 10, 4)
