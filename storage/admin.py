@@ -245,9 +245,10 @@ def create_api_key(
     scopes: Sequence[str],
     role: str | None = None,
     expires_at: int | None = None,
+    person: str | None = None,
 ) -> NewKey:
     """A new API key of a tenant. ``scopes`` are what it may do; ``role`` says whose key it is, by default the least
-    role that has them all."""
+    role that has them all; ``person`` who uses it, where somebody does."""
     prefix, text, digest = secrets.new_key()
     with translated():
         key_id = load("admin").create_api_key(
@@ -259,6 +260,7 @@ def create_api_key(
             scopes=list(scopes),
             role=role,
             expires_at=_moment(expires_at),
+            person=person,
         )
     return NewKey(int(key_id), prefix, text)
 

@@ -11,7 +11,7 @@ from runtime.cli.options import AsJson, Home, TenantSlug, data_directory, print_
 
 app = group("Keys for the API.\n\n\b\nExample:\n  servitize key create --tenant main --name grafana --scope read")
 
-_FIELDS = ("id", "name", "prefix", "scopes", "role", "created", "expires", "revoked", "last_used")
+_FIELDS = ("id", "name", "prefix", "scopes", "role", "created", "expires", "revoked", "last_used", "person")
 
 
 @app.command()
@@ -27,6 +27,10 @@ def create(
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="DURATION", help="Valid for this long, e.g. '90 d'.")
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Who uses it: approving a command takes another person, not another key."),
+    ] = None,
     tenant: TenantSlug = "main",
     home: Home = None,
     as_json: AsJson = False,
@@ -35,7 +39,7 @@ def create(
 
     \b
     Example:
-      servitize key create --name shift-leader --role operator
+      servitize key create --name shift-leader --role operator --person 'Anna Berg'
     """
     import time
 
@@ -54,8 +58,11 @@ def create(
     until = None if expires is None else time.time_ns() // 1000 + parse_duration(expires)
     with access.owner(data_directory(home)) as connection:
         tenant_id = access.tenant_named(connection, tenant)
-        key = admin.create_api_key(connection, tenant_id, name, scopes=scopes, role=role, expires_at=until)
-        admin.audit(connection, tenant_id, "command-line", "key.created", key.prefix, {"scopes": scopes, "role": role})
+        key = admin.create_api_key(
+            connection, tenant_id, name, scopes=scopes, role=role, expires_at=until, person=person
+        )
+        detail = {"scopes": scopes, "role": role, "person": person}
+        admin.audit(connection, tenant_id, "command-line", "key.created", key.prefix, detail)
     if as_json:
         print_json({"id": key.id, "prefix": key.prefix, "key": key.text, "scopes": scopes, "role": role})
         return
@@ -74,9 +81,12 @@ def list_keys(tenant: TenantSlug = "main", home: Home = None, as_json: AsJson = 
     if as_json:
         print_json([dict(zip(_FIELDS, row, strict=True)) for row in with_time])
         return
-    rows = [(row[2], row[1], " ".join(row[3]), row[4], "revoked" if row[7] else "valid", row[8]) for row in with_time]
+    rows = [
+        (row[2], row[1], row[9], " ".join(row[3]), row[4], "revoked" if row[7] else "valid", row[8])
+        for row in with_time
+    ]
     print_table(
-        ("prefix", "name", "scopes", "role", "state", "last used"),
+        ("prefix", "name", "person", "scopes", "role", "state", "last used"),
         rows,
         empty="no keys yet: servitize key create --name TEXT",
     )
@@ -146,7 +156,7 @@ def link(
 
 def _rows(
     tenant: str, home: Home
-) -> list[tuple[int, str, str, list[str], str, str | None, str | None, str | None, str | None]]:
+) -> list[tuple[int, str, str, list[str], str, str | None, str | None, str | None, str | None, str | None]]:
     from core.time import isoformat
     from runtime import access
     from storage.queries import load
@@ -154,4 +164,4 @@ def _rows(
     with access.owner(data_directory(home)) as connection:
         found = load("admin").api_keys(connection, tenant_id=access.tenant_named(connection, tenant))
         rows = [tuple(row) for row in found]
-    return [(*row[:5], *(None if moment is None else isoformat(moment) for moment in row[5:])) for row in rows]
+    return [(*row[:5], *(None if moment is None else isoformat(moment) for moment in row[5:9]), row[9]) for row in rows]

@@ -12,6 +12,8 @@ KEY: Final[dict[str, Any]] = {
     "name": "shift display",
     "role": "viewer",
     "scopes": ["read"],
+    "user": None,
+    "person": None,
     "created_at": _AT,
     "expires_at": None,
     "revoked_at": None,

@@ -27,6 +27,8 @@ class Key(Answer):
     name: str
     role: str
     scopes: list[str]
+    user: int | None = Field(description="Whose key it is, where that is a user")
+    person: str | None = Field(description="Whose key it is, where that is no user")
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
@@ -38,9 +40,12 @@ class NewKey(Key):
 
 
 class MakeKey(Strict):
-    """Scopes are those of the role, or fewer; nobody gives what he has not himself."""
+    """Scopes are those of the role, or fewer; nobody gives what he has not himself. Without `user` and `person` the key
+    is of whoever makes it: approving a command takes another person."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "shift display", "role": "viewer"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "shift leader", "role": "operator", "person": "Anna Berg"}]}
+    )
 
     name: Text
     role: Role = Field(strict=False)
@@ -48,6 +53,8 @@ class MakeKey(Strict):
         None, max_length=8, description="All of the role's, if not given"
     )
     expires_at: Moment | None = None
+    user: int | None = Field(None, ge=1, le=9_223_372_036_854_775_807, description="Number of one of your users")
+    person: Text | None = Field(None, description="By name, for somebody who is no user")
 
 
 class RenameKey(Strict):

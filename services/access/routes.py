@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from core.errors import NotFoundError
 from services.access import service
 from services.access.examples import ENTRY, ISSUER, KEY, NEW_KEY, USER
 from services.access.model import (
@@ -22,7 +23,8 @@ from services.access.model import (
     User,
 )
 from services.api.access import Role
-from services.api.auth import Administering, Auditing
+from services.api.auth import Administering, Auditing, Session
+from services.api.database import Row
 from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.moments import Moment
@@ -47,12 +49,20 @@ async def list_keys(session: Administering, paging: Pages) -> Page[Key]:
     "/keys",
     status_code=201,
     summary="Make an API key",
-    responses={201: examples(made=NEW_KEY), **responses("invalid-input")},
+    responses={201: examples(made=NEW_KEY), **responses("invalid-input", "not-found")},
 )
 async def make_key(response: Response, session: Administering, body: MakeKey) -> NewKey:
     """The key is in this answer and nowhere else. It can do what its role can, or less."""
     made = await service.make_key(session.db, session.principal, body)
-    await session.audit("key.created", f"key/{made.id}", prefix=made.prefix, role=made.role, scopes=made.scopes)
+    await session.audit(
+        "key.created",
+        f"key/{made.id}",
+        prefix=made.prefix,
+        role=made.role,
+        scopes=made.scopes,
+        user=made.user,
+        person=made.person,
+    )
     response.headers["Location"] = f"/v1/keys/{made.id}"
     response.headers["Cache-Control"] = "no-store"
     return made
@@ -67,19 +77,31 @@ async def make_key(response: Response, session: Administering, body: MakeKey) ->
 async def show_key(request: Request, session: Administering, key_id: LongNumber) -> Response:
     """Without its secret."""
     row = await service.one(session.db, "keys", key_id, "key")
-    return answer_tagged(
-        request, Key.model_validate(row), f"{row['id']}/{row['name']}/{row['revoked_at']}/{row['last_used_at']}"
-    )
+    # when it was last used is no change of it
+    return answer_tagged(request, Key.model_validate(row), _version(row), volatile=True)
+
+
+def _version(row: Row) -> str:
+    return f"key/{row['id']}/{row['name']}/{row['revoked_at']}"
+
+
+async def _held(request: Request, session: Session, key_id: int) -> Row:
+    """The key, locked, as the request has seen it."""
+    row = await session.db.row("hold_key", id=key_id)
+    if row is None:
+        raise NotFoundError("there is no such key, or it is not yours to see")
+    require_match(request, _version(row))
+    return row
 
 
 @router.patch(
     "/keys/{key_id}",
     summary="Rename an API key",
-    responses={200: examples(key=KEY), **responses("not-found")},
+    responses={200: examples(key=KEY), **MATCHED, **responses("not-found")},
 )
-async def rename_key(session: Administering, key_id: LongNumber, body: RenameKey) -> Key:
-    """What it may do stays what it was: for more or less, make another."""
-    await service.one(session.db, "keys", key_id, "key")
+async def rename_key(request: Request, session: Administering, key_id: LongNumber, body: RenameKey) -> Key:
+    """What it may do, and whose it is, stays what it was: for more or less, make another."""
+    await _held(request, session, key_id)
     await session.db.run("rename_key", id=key_id, name=body.name)
     await session.audit("key.renamed", f"key/{key_id}", name=body.name)
     return Key.model_validate(await service.one(session.db, "keys", key_id, "key"))
@@ -89,11 +111,11 @@ async def rename_key(session: Administering, key_id: LongNumber, body: RenameKey
     "/keys/{key_id}",
     status_code=204,
     summary="Revoke an API key",
-    responses={204: {"description": "It opens nothing from now on"}, **responses("not-found")},
+    responses={204: {"description": "It opens nothing from now on"}, **MATCHED, **responses("not-found")},
 )
-async def revoke_key(session: Administering, key_id: LongNumber) -> None:
+async def revoke_key(request: Request, session: Administering, key_id: LongNumber) -> None:
     """At once; its row stays as a record. One's own too: then this was the last thing it did."""
-    row = await service.one(session.db, "keys", key_id, "key")
+    row = await _held(request, session, key_id)
     await session.db.run("revoke_key", id=key_id)
     await session.audit("key.revoked", f"key/{key_id}", prefix=row["prefix"])
 

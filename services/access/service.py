@@ -32,6 +32,8 @@ async def make_key(db: Transaction, who: Principal, order: MakeKey) -> NewKey:
         raise ParameterError(f"the role {order.role.value} does not have {', '.join(beyond)}", pointer="/scopes")
     if beyond := sorted(wanted - who.scopes):
         raise ForbiddenError(f"you have not {', '.join(beyond)} yourself", hint="give fewer scopes")
+    if order.user is not None and order.person is not None:
+        raise ParameterError("a key is of a user or of a person, not both", pointer="/person")
     prefix, text, digest = secrets.new_key()
     new = await db.value(
         "make_key",
@@ -41,6 +43,9 @@ async def make_key(db: Transaction, who: Principal, order: MakeKey) -> NewKey:
         scopes=sorted(wanted),
         role=order.role.value,
         expires_at=order.expires_at,
+        user=order.user,
+        person=order.person,
+        actor=who.actor,
     )
     return NewKey(**await one(db, "keys", new, "key"), key=text)
 

@@ -165,7 +165,8 @@ async def command_journal(session: Reading, command: LongNumber, paging: Pages) 
     responses={200: examples(approved={**_COMMAND, "state": "approved"}), **responses("not-found", "conflict")},
 )
 async def approve_command(session: Operating, command: LongNumber, body: model.Consent | None = None) -> model.Command:
-    """Never one's own; the last approval that its class asks for lets it go."""
+    """Never one's own, with whatever key; the last approval that its class asks for lets it go. Of classes `start_stop`
+    and `safety` both sides are known people: users, or keys made for a person."""
     why = body.reason if body else ""
     await session.db.value("approve_command", command=command, why=why, who=session.principal.actor)
     await session.audit("command.approved", f"command/{command}")

@@ -57,13 +57,13 @@ RETURNING id;
 UPDATE servitize.equipment_grant SET valid_until = greatest(clock_timestamp(), valid_from + interval '1 microsecond')
  WHERE id = :id RETURNING id;
 
--- name: create_api_key(tenant_id, name, prefix, hash, scopes, role, expires_at)$
+-- name: create_api_key(tenant_id, name, prefix, hash, scopes, role, expires_at, person)$
 -- Without a role it has the one with the fewest scopes that has all of its own.
-INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at)
+INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at, person)
 VALUES (:tenant_id, :name, :prefix, :hash, :scopes,
         coalesce(:role::text, (SELECT r.role FROM servitize.role_scope r GROUP BY r.role
                                 HAVING :scopes::text[] <@ array_agg(r.scope) ORDER BY count(*), r.role LIMIT 1), 'admin'),
-        :expires_at)
+        :expires_at, :person)
 RETURNING id;
 
 -- name: revoke_api_key(id)$
@@ -71,7 +71,7 @@ UPDATE servitize.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id =
 
 -- name: api_keys(tenant_id)
 SELECT id, name, prefix, scopes, role, servitize.to_us(created_at), servitize.to_us(expires_at), servitize.to_us(revoked_at),
-       servitize.to_us(last_used_at)
+       servitize.to_us(last_used_at), coalesce(person, (SELECT u.subject FROM servitize.app_user u WHERE u.id = user_id))
   FROM servitize.api_key WHERE tenant_id = :tenant_id ORDER BY id;
 
 -- name: authenticate(prefix, hash)^

@@ -48,16 +48,26 @@ SELECT a.id, a.at, a.actor, a.action, a.object, a.detail
  LIMIT :count;
 
 -- name: keys(id, after, count)
-SELECT k.id, k.prefix, k.name, k.role, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+SELECT k.id, k.prefix, k.name, k.role, k.scopes, k.user_id AS user, k.person, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
   FROM servitize.api_key k
  WHERE (:id::bigint IS NULL OR k.id = :id) AND (:after::bigint IS NULL OR k.id > :after)
  ORDER BY k.id
  LIMIT :count;
 
--- name: make_key(name, prefix, hash, scopes, role, expires_at)$
-INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at)
-VALUES ((SELECT servitize.current_tenant()), :name, :prefix, :hash, :scopes, :role, :expires_at)
+-- name: make_key(name, prefix, hash, scopes, role, expires_at, user, person, actor)$
+-- Of the user or person named, else of whose it is that makes it.
+INSERT INTO servitize.api_key (tenant_id, name, prefix, hash, scopes, role, expires_at, user_id, person, made_by)
+SELECT (SELECT servitize.current_tenant()), :name, :prefix, :hash, :scopes, :role, :expires_at,
+       CASE WHEN :user::bigint IS NULL AND :person::text IS NULL
+            THEN coalesce(substring(:actor FROM '^user:(\d{1,18}):')::bigint, m.user_id) ELSE :user END,
+       CASE WHEN :user::bigint IS NULL AND :person::text IS NULL THEN m.person ELSE :person END,
+       servitize.own_identities(:actor)
+  FROM (VALUES (1)) AS one LEFT JOIN servitize.api_key m ON m.prefix = substring(:actor FROM '^api-key:(.*)$')
 RETURNING id;
+
+-- name: hold_key(id)^
+-- Locked until the transaction ends.
+SELECT k.id, k.prefix, k.name, k.revoked_at FROM servitize.api_key k WHERE k.id = :id FOR UPDATE;
 
 -- name: rename_key(id, name)!
 UPDATE servitize.api_key SET name = :name WHERE id = :id;

@@ -70,6 +70,14 @@ def test_asked_by_one_and_agreed_by_another(world: World, remote: Running, a: ht
         other = admin.create_api_key(c, world.a.id, "second", scopes=["read", "operate"]).text
     with remote.client(other) as second:
         assert second.post(f"/v1/commands/{number}/approve", json={"reason": "yes"}).json()["state"] == "approved"
+    mine = a.post("/v1/keys", json={"name": "my second", "role": "operator"}).json()
+    theirs = a.post("/v1/keys", json={"name": "Ben's", "role": "operator", "person": "Ben"}).json()
+    assert (mine["person"], theirs["person"]) == (None, "Ben")
+    again = a.post("/v1/equipment/P-1/commands", json=order).json()["id"]
+    for key in (mine, theirs):
+        with remote.client(key["key"]) as same:
+            refused = same.post(f"/v1/commands/{again}/approve")
+            assert (refused.status_code, "another person" in refused.json()["detail"]) == (403, True), refused.text
     story = [s["event"] for s in a.get(f"/v1/commands/{number}/journal").json()["items"]]
     assert story == ["request", "consent", "approve"]
     assert a.post(f"/v1/commands/{number}/cancel").json()["state"] == "cancelled"

@@ -28,8 +28,20 @@ def remote(store: Store) -> None:
         load("commands").reported(c, whose="acme", machine="pump-1", given='{"control_mode": "remote"}', versions="{}")
 
 
+def key_of(store: Store, person: str | None, tenant: int | None = None) -> str:
+    """A key made for a person, or for nobody: what the journal calls it."""
+    with psycopg.connect(store.dsn) as c:
+        c.execute("SET ROLE servitize_owner")
+        made = admin.create_api_key(c, tenant or store.acme, "k", scopes=["operate"], person=person)
+    return f"api-key:{made.prefix}"
+
+
+def identities(store: Store, actor: str) -> set[str]:
+    return set(store.one("SELECT ids FROM servitize.identities(%s)", actor))
+
+
 def request(store: Store, who: str = "anna", kind: str = "adjust", needed: int = 1, against: str | None = None) -> int:
-    with store.api(store.acme) as c:
+    with store.api(store.acme) as c, translated():
         made = load("api_commands").request_command(
             c, equipment=store.ours, key="set", title="Set", of_class=kind, parameters='{"x": 1}', conditions="[]",
             needed=needed, valid_us=600_000_000, against=against, why="test", who=who,
@@ -110,11 +122,73 @@ def test_killed_between_marking_and_publishing_it_is_sent_again_and_an_early_ans
 
 def test_safety_wants_two_others(store: Store) -> None:
     remote(store)
-    number = request(store, kind="safety", needed=2)
-    assert approve(store, number, "ben") == "requested"
+    anna, ben, cleo = (key_of(store, person) for person in ("Anna", "Ben", "Cleo"))
+    number = request(store, anna, kind="safety", needed=2)
+    assert approve(store, number, ben) == "requested"
     with pytest.raises(ForbiddenError):
-        approve(store, number, "ben")
-    assert approve(store, number, "cleo") == "approved"
+        approve(store, number, key_of(store, "Ben"))
+    assert approve(store, number, cleo) == "approved"
+
+
+def test_another_key_is_not_another_person(store: Store) -> None:
+    remote(store)
+    number = request(store, key_of(store, "Anna Berg"))
+    with pytest.raises(ForbiddenError, match="another person"):
+        approve(store, number, key_of(store, " anna berg"))
+    assert approve(store, number, key_of(store, None)) == "approved"
+    # and the user of that name is she, too
+    with psycopg.connect(store.dsn) as c:
+        c.execute("SET ROLE servitize_owner")
+        (user,) = c.execute(
+            "WITH i AS (INSERT INTO servitize.identity_issuer (tenant_id, name, issuer, audience)"
+            " VALUES (%s, 'i', 'https://i.example', 'a') RETURNING id, tenant_id)"
+            " INSERT INTO servitize.app_user (tenant_id, issuer_id, subject, name)"
+            " SELECT tenant_id, id, 'ab', 'Anna Berg' FROM i RETURNING id",
+            (store.acme,),
+        ).fetchone()  # type: ignore[misc]
+    number = request(store, f"user:{user}:ab")
+    with pytest.raises(ForbiddenError, match="another person"):
+        approve(store, number, key_of(store, "Anna Berg"))
+    # the same name at another firm is somebody else
+    assert not identities(store, key_of(store, "Anna Berg", store.bolt)) & identities(store, f"user:{user}:ab")
+
+
+@pytest.mark.parametrize("kind", ["start_stop", "safety"])
+def test_starting_stopping_and_safety_take_people_that_are_known(store: Store, kind: str) -> None:
+    remote(store)
+    nobody, anna = key_of(store, None), key_of(store, "Anna")
+    with pytest.raises(ForbiddenError, match="nobody knows whose key"):
+        request(store, nobody, kind=kind)
+    number = request(store, anna, kind=kind)
+    with pytest.raises(ForbiddenError, match="nobody knows whose key"):
+        approve(store, number, nobody)
+    assert approve(store, number, key_of(store, "Ben")) == "approved"
+
+
+def test_a_key_that_one_made_for_the_other_does_not_agree(store: Store) -> None:
+    remote(store)
+
+    def make(maker: str, prefix: str, person: str | None) -> str:
+        with store.api(store.acme) as c:
+            load("api_access").make_key(
+                c, name="k", prefix=prefix, hash=b"h", scopes=["operate"], role="operator", expires_at=None, user=None,
+                person=person, actor=maker,
+            )  # fmt: skip
+        return f"api-key:{prefix}"
+
+    def refused(one: str, other: str) -> None:
+        for asking, agreeing in ((one, other), (other, one)):
+            with pytest.raises(ForbiddenError, match="another person"):
+                approve(store, request(store, asking), agreeing)
+
+    anna, nobody = key_of(store, "Anna"), key_of(store, None)
+    refused(anna, make(anna, "hers", None))
+    refused(anna, make(anna, "his", "Ben"))
+    # where nobody is known, a key and those made with it are one
+    child, sister = make(nobody, "child", None), make(nobody, "sister", None)
+    refused(nobody, child)
+    refused(sister, child)
+    assert approve(store, request(store, make(nobody, "a", "Anna")), make(nobody, "b", "Ben")) == "approved"
 
 
 def test_local_unknown_inhibited_and_interlocked_go_nowhere(store: Store) -> None:
