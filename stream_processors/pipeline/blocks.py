@@ -65,7 +65,7 @@ class _Arrivals:
     run_after: NDArray[np.int32]
     jumped_at_after: IntArray
     change: BoolArray
-    """An instrument's condition comes or goes, other than "stuck"."""
+    """An instrument's condition comes or goes, other than "stuck"; or a reading comes that only some states let in."""
 
     def first(self, moments: int) -> _Arrivals:
         """The first moments only."""
@@ -173,6 +173,8 @@ def _arrivals(state: TypeState, rounds: Rounds, first: int, moments: int, rows: 
     change |= present & np.where(flags[..., BAD], run_after <= -plausibility.RUN, run_after >= plausibility.RUN)
     recovered = usable & (ts - jumped_at_after >= plausibility.RECOVERY)
     change |= np.where(flags[..., IMPLAUSIBLE], recovered, jumped)
+    # whether such a reading counts is a matter of the state, which is not known here yet
+    change |= present & (columns.gate_set[m] != EVERYWHERE)
     apart = ts - last_at > columns.stale[m]
     return _Arrivals(
         at=at,

@@ -48,6 +48,7 @@ def check(state: TypeState, readings: Readings, out: Findings) -> None:
     settled = in_set[:, sets] & ((sets == 0) | (at - since[:, sets] >= limits.settle))
     d = (readings.value[:, None] - limits.value[code]) * limits.sign
     mine = limits.column == readings.column[:, None]
+    mine &= np.take_along_axis(in_set, layout.columns.gate_set[readings.column][:, None], axis=1)
     crossed = mine & limits.absolute & settled & (d > 0) & ~state.vetoed[readings.row] & ~state.active[readings.row]
     for i, j in np.argwhere(crossed).tolist():
         row, instance = int(readings.row[i]), layout.limit_instances[j]

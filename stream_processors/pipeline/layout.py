@@ -51,6 +51,10 @@ class Columns:
     stale: IntArray
     store: IntArray
     """µs, derived ones; 0: never stored."""
+    gate_set: NDArray[np.intp]
+    """Features of waveforms: the states in which they say something; of all others every state."""
+    gated: bool
+    """Whether any point has such a gate."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,6 +165,12 @@ def _columns(
 ) -> Columns:
     running = type_.running_states or None
     definitions = [p.definition for p in points]
+    gates = {
+        point: waveform.definition.states
+        for waveform in type_.waveform_instances()
+        for point in waveform.points.values()
+        if waveform.definition.states is not None
+    }
     return Columns(
         low=np.array([d.range[0] if d.range else -np.inf for d in definitions], float),
         high=np.array([d.range[1] if d.range else np.inf for d in definitions], float),
@@ -171,6 +181,8 @@ def _columns(
         ),
         stale=np.array([d.stale for d in definitions], np.int64),
         store=np.array([d.store if d.kind is PointKind.DERIVED else 0 for d in definitions], np.int64),
+        gate_set=np.array([set_of(gates.get(p.key)) for p in points], np.intp),
+        gated=bool(gates),
     )
 
 

@@ -208,7 +208,8 @@ class Processor:
         *,
         late_ones: bool,
     ) -> None:
-        """Plausibility and limits of measured points, by the machine's state from frames strictly earlier."""
+        """Plausibility and limits of measured points, by the machine's state from frames strictly earlier. A feature
+        of a waveform that its type wants in other states only is as if it had not come, but for being stored."""
         layout = state.layout
         place = np.zeros(state.n, np.intp)
         place[rows] = np.arange(len(rows))
@@ -217,6 +218,13 @@ class Processor:
             code, in_set, set_since = states.then(state, rows, at[rows])
         else:
             code, in_set, set_since = state.state[rows], state.in_set[rows], state.set_since[rows]
+        if layout.columns.gated:
+            says = in_set[i, layout.columns.gate_set[r.column]]
+            if not says.all():
+                out.count("core.gated", int((~says).sum()))
+                r, i = r.take(says), i[says]
+                if not len(r):
+                    return
         usable, gap = plausibility.check(state, r, in_set[i], out, late=late_ones)
         if not len(layout.measured_limits):
             return

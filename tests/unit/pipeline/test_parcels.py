@@ -154,5 +154,38 @@ class TestReadings:
         assert self.run(*(cut(n, n + 1) for n in range(40))) == expected
         assert self.run(*(cut(n, min(n + 7, 40)) for n in range(0, 40, 7))) == expected
 
+    def test_a_feature_of_another_state_is_kept_and_not_looked_at(self) -> None:
+        """A limit without states of its own, and a formula, see what comes in the gate's states; stored is all."""
+        reg = of(load_type(GATED))
+        speeds = [(1, "speed", float(t), 10.0 if 10 <= t < 25 else 80.0) for t in range(40)]
+        whole = record(reg, speeds)
+        waves = [replace(wave(at, size), after=int(at) + 1) for at, size in ((8.5, 1.0), (18.5, 3.0), (31.5, 2.0))]
+
+        def cut(start: int, end: int) -> StreamRecord:
+            mine = tuple(replace(w, after=w.after - start) for w in waves if start < w.after <= end)
+            return replace(record(reg, speeds[start:end]), waveforms=mine)
+
+        assert len(whole.batch) == 40
+        points = {p.id: key for key, p in reg.equipment[1].points.items()}
+        for step in (40, 1, 7):
+            processor = Processor(reg)
+            outcomes = [processor.step(cut(n, min(n + step, 40))) for n in range(0, 40, step)]
+            found = sorted(((t.at - T0) / SECOND, t.condition) for o in outcomes for t in o.transitions)
+            assert found == [(31.5, "train/train.rms/rough"), (31.5, "train/twice/much")]
+            assert sum(o.counts.get("core.gated", 0) for o in outcomes) == 2
+            kept = [points[p] for o in outcomes for p in o.derived.point_id.tolist()]
+            assert kept.count("train.rms") == 3
+
+
+GATED = (
+    DOORS.replace("gate: {speed: [900, 1100]}", "gate: {states: [fast]}")
+    + """
+derived:
+  - {key: twice, component: train, unit: m/s2, formula: "2 * train.rms"}
+states:
+  - {name: fast, when: "speed > 50"}
+  - {name: slow, when: "speed <= 50"}
+"""
+).replace("limits:\n", "limits:\n  - {key: much, point: twice, high: 2.5}\n")
 
 REGISTRY = of(load_type(DOORS))
