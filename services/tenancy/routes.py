@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from services.api.auth import Managing, Reading
+from services.api.auth import Managing, Reading, Session
 from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
@@ -198,19 +198,30 @@ async def register_device(request: Request, response: Response, session: Managin
 async def show_device(request: Request, session: Managing, device: Number) -> Response:
     """Whether the broker lets it in, and what became of what it sent; never a password. The `ETag` counts passwords."""
     found = await service.device(session.db, device)
-    return answer_tagged(request, found, f"device/{device}/{found.rotated_at}/{found.revoked_at}", volatile=True)
+    return answer_tagged(request, found, _device_version(found), volatile=True)
+
+
+def _device_version(found: Device) -> str:
+    return f"device/{found.id}/{found.rotated_at}/{found.revoked_at}"
+
+
+async def _hold_device(request: Request, session: Session, device: int) -> None:
+    """Lock it; refuse where it is not as the request has seen it."""
+    await session.db.row("hold_device", id=device)
+    require_match(request, _device_version(await service.device(session.db, device)))
 
 
 @router.post(
     "/devices/{device}/rotate",
     summary="A new password for a device",
-    responses={200: examples(made=NEW_DEVICE), **responses("not-found", "conflict")},
+    responses={200: examples(made=NEW_DEVICE), **MATCHED, **responses("not-found", "conflict")},
 )
-async def rotate_device(response: Response, session: Managing, device: Number) -> NewDevice:
+async def rotate_device(request: Request, response: Response, session: Managing, device: Number) -> NewDevice:
     """The old one is refused within a second, and who is connected with it is disconnected.
 
     One that was shut out comes in again.
     """
+    await _hold_device(request, session, device)
     made = await service.renew_device(session.db, device, session.app.settings.device_master)
     await session.audit("device.rotated", f"device/{made.id}", client_id=made.client_id)
     response.headers["Cache-Control"] = "no-store"
@@ -221,10 +232,11 @@ async def rotate_device(response: Response, session: Managing, device: Number) -
     "/devices/{device}",
     status_code=204,
     summary="Shut a device out",
-    responses={204: {"description": "It is shut out within a second"}, **responses("not-found")},
+    responses={204: {"description": "It is shut out within a second"}, **MATCHED, **responses("not-found")},
 )
-async def shut_device_out(session: Managing, device: Number) -> None:
+async def shut_device_out(request: Request, session: Managing, device: Number) -> None:
     """Its equipment and history stay, and so does its row, as a record."""
+    await _hold_device(request, session, device)
     await session.db.row("shut_device_out", id=device)
     await session.audit("device.revoked", f"device/{device}")
 
@@ -267,13 +279,31 @@ async def give_grant(session: Managing, body: NewGrant) -> Grant:
     return new
 
 
+@router.get(
+    "/grants/{grant}",
+    summary="One grant",
+    response_model=Grant,
+    responses={200: examples(grant=GRANT), **TAGGED, **responses("not-found")},
+)
+async def show_grant(request: Request, session: Reading, grant: Number) -> Response:
+    """Given or got."""
+    found = await service.grant(session.db, grant)
+    return answer_tagged(request, found, _grant_version(found))
+
+
+def _grant_version(found: Grant) -> str:
+    return f"grant/{found.id}/{found.valid_until}"
+
+
 @router.delete(
     "/grants/{grant}",
     status_code=204,
     summary="End a grant now",
-    responses={204: {"description": "It is over"}, **responses("not-found")},
+    responses={204: {"description": "It is over"}, **MATCHED, **responses("not-found")},
 )
-async def end_grant(session: Managing, grant: Number) -> None:
+async def end_grant(request: Request, session: Managing, grant: Number) -> None:
     """Its giver and its holder may end it; it stays in the list as a record."""
+    await session.db.row("hold_grant", id=grant)
+    require_match(request, _grant_version(await service.grant(session.db, grant)))
     await session.db.row("end_grant", id=grant)
     await session.audit("grant.ended", f"grant/{grant}")

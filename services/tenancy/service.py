@@ -165,7 +165,13 @@ async def give(db: Transaction, equipment: int, order: NewGrant) -> Grant:
     new = await db.value(
         "give_grant", equipment=equipment, holder=order.tenant, rights=order.rights, until=order.valid_until
     )
-    rows = await grants(db, 1, id=new)
+    return await grant(db, new)
+
+
+async def grant(db: Transaction, number: int) -> Grant:
+    rows = await grants(db, 1, id=number)
+    if not rows:
+        raise NotFoundError("there is no such grant, or it is not yours to see")
     return Grant.model_validate(rows[0])
 
 

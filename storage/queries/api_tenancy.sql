@@ -100,6 +100,12 @@ SELECT d.id, d.client_id, d.username, e.key AS equipment, d.edge_node, d.created
 -- name: register_device(equipment, gateway, edge_node, nonce, hash)$
 SELECT servitize.register_device(:equipment::int, :gateway::text, :edge_node::text, :nonce::bytea, :hash::bytea);
 
+-- name: hold_device(id)^
+SELECT servitize.hold_device(:id::int);
+
+-- name: hold_grant(id)^
+SELECT servitize.hold_grant(:id::int);
+
 -- name: renew_device(id, nonce, hash)^
 SELECT servitize.renew_device(:id::int, :nonce::bytea, :hash::bytea);
 

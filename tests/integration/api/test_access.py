@@ -301,6 +301,17 @@ class TestVersions:
         assert a.patch(machine, json={"name": "A"}, headers={"If-Match": tag}).status_code == 200
         is_problem(a.patch(machine, json={"name": "B"}, headers={"If-Match": tag}), 412)
 
+    def test_keys_and_grants_too(self, a: httpx2.Client) -> None:
+        key = a.post("/v1/keys", json={"name": "v", "role": "viewer"}).json()["id"]
+        given = {"equipment": "P-1", "tenant": "brook", "rights": "read"}
+        grant = a.post("/v1/grants", json=given).json()["id"]
+        for place, change in ((f"/v1/keys/{key}", "patch"), (f"/v1/grants/{grant}", "delete")):
+            tag = a.get(place).headers["etag"]
+            order = {"json": {"name": "w"}} if change == "patch" else {}
+            assert a.request(change, place, headers={"If-Match": tag}, **order).is_success
+            is_problem(a.delete(place, headers={"If-Match": tag}), 412)
+            assert a.delete(place, headers={"If-Match": a.get(place).headers["etag"]}).status_code == 204
+
 
 def test_more_than_the_quota_is_refused_and_says_when(world: World) -> None:
     with serving(ApiSettings(world.api_dsn, quota=5, tenant_quota=8)) as running:

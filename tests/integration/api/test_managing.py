@@ -154,6 +154,15 @@ def test_what_no_device_can_be_for(a: httpx2.Client, body: dict, status: int) ->
     is_problem(a.post("/v1/devices", json=body), status)
 
 
+def test_a_device_is_changed_by_who_has_seen_it_as_it_is(a: httpx2.Client) -> None:
+    place = f"/v1/devices/{a.post('/v1/devices', json={'gateway': 'seen'}).json()['id']}"
+    tag = {"If-Match": a.get(place).headers["etag"]}
+    assert a.post(f"{place}/rotate", headers=tag).status_code == 200
+    assert a.post(f"{place}/rotate", headers=tag).status_code == 412
+    assert a.delete(place, headers=tag).status_code == 412
+    assert a.delete(place).status_code == 204
+
+
 def test_an_edge_node_needs_a_group_of_ones_own(a: httpx2.Client, api: Running, world: World) -> None:
     profile = '{"profile": "hall", "sparkplug": {"group": "Hall"}}'
     for tenant in (world.a.id, world.b.id):  # the first that names it has it
