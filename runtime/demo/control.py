@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _MODE_SECONDS: Final = 10.0
 """A platform that was away when they spoke hears it soon."""
+_STANDS: Final = 4 * 3600.0
+"""How long a compressor that was unloaded stands, in its own time: nothing here starts one."""
 _LOADED_FROM: Final = 8000.0
 _RAMP_FROM: Final = 600.0
 
@@ -97,6 +99,9 @@ class DemoControl:
                 self._fleet.set_speed(key, parameters["speed"])
                 self._report(key, {"speed_set_point": parameters["speed"]})
                 return {"speed_set_point": parameters["speed"]}
+            if command == "unload" and key in COMPRESSORS:
+                begins = self._fleet.unload(key, _STANDS)
+                return {"stops_at": int(begins * 1_000_000), "starts_after_s": _STANDS}
             if command == "read_settings":
                 return {"capacity_ramp": 20.0, "keep_out": [4420, 5980]}
             raise RuntimeError(f"this machine cannot {command}")

@@ -121,6 +121,13 @@ class DemoFleet:
             if isinstance(fleet, CompressorTrainFleet) and equipment in keys:
                 fleet.set_speed(keys.index(equipment), speed)
 
+    def unload(self, equipment: str, seconds: float) -> float:
+        """Stop a compressor with the next block of frames, for so long; when (s). ValueError where it cannot."""
+        for fleet, keys in self._groups:
+            if isinstance(fleet, CompressorTrainFleet) and equipment in keys:
+                return fleet.unload(keys.index(equipment), seconds)
+        raise KeyError(equipment)
+
     def truth(self) -> list[SeededFault]:
         """The ground truth as of the last moment handed out."""
         found: list[SeededFault] = []

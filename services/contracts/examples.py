@@ -132,6 +132,9 @@ INDICATORS: Final[dict[str, Any]] = {
     "unanswered": 0,
     "response_hours": 1.5,
     "restoration_hours": 9.0,
+    "corrective_closed": 5,
+    "first_time_fix": 0.8,
+    "first_time_fix_days": 30,
     "money": [
         {
             "currency": "EUR",

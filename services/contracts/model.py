@@ -293,6 +293,12 @@ class ServiceIndicators(Answer):
     unanswered: int
     response_hours: float | None = Field(description="Mean, by the wall clock")
     restoration_hours: float | None
+    corrective_closed: int = Field(description="Corrective work orders done in this time and closed since")
+    first_time_fix: float | None = Field(
+        description="Share of them neither reopened nor followed by corrective work on the component within "
+        "`first_time_fix_days`; null: there were none"
+    )
+    first_time_fix_days: int
     money: list[Money]
 
 

@@ -20,6 +20,8 @@ from services.api.database import Row, Transaction
 from services.contracts import model
 from services.contracts.computing import Asked, Computed, compute_period, compute_periods, contract_row
 
+FIX_HOLDS_DAYS: Final = 30
+"""Corrective work on the same component within so many days says that the work before it did not fix it."""
 _NO_STATEMENT: Final = "there is no such statement, or it is not yours to see"
 
 
@@ -311,12 +313,15 @@ def factor_of(row: Row) -> model.Factor:
 
 
 async def indicators(db: Transaction, low: Any, high: Any) -> model.ServiceIndicators:
-    row = await db.row("service_indicators", low=low, high=high)
+    row = await db.row("service_indicators", low=low, high=high, within=FIX_HOLDS_DAYS)
     assert row is not None
+    fixed = row["fixed_first_time"] / row["corrective_closed"] if row["corrective_closed"] else None
     money = []
     for found in await db.rows("service_money", low=low, high=high):
         cent = minor_unit(found["currency"])
         amounts = {k: f"{found[k].quantize(cent):f}" for k in ("revenue", "fixed", "damages", "bonus")}
         money.append(model.Money.model_validate({**found, **amounts}))
     share = row["machines"] / row["installed"] if row["installed"] else None
-    return model.ServiceIndicators.model_validate({**row, "attached_share": share, "money": money})
+    return model.ServiceIndicators.model_validate(
+        {**row, "attached_share": share, "first_time_fix": fixed, "first_time_fix_days": FIX_HOLDS_DAYS, "money": money}
+    )

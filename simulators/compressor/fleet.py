@@ -134,6 +134,17 @@ class CompressorTrainFleet(Fleet):
         block on, with its own ramp. None: as before. Starts, stops and trips go on as they would."""
         self._set_points[unit] = np.nan if speed is None else speed
 
+    def unload(self, unit: int, seconds: float) -> float:
+        """Unload and stop from the next block on; the process starts it again after ``seconds``, sooner where a stop of
+        its own follows. When it begins, s since the epoch. Raises ValueError where one is under way or too near."""
+        begin = self._last_s + self._dt
+        for stop in self._duty[unit].stops:
+            if begin < stop.restart + 5_400.0:
+                seconds = min(seconds, stop.begin - 7_200.0 - begin)
+        if seconds < 3_600.0:
+            raise ValueError("a stop is under way, or planned within three hours")
+        return self._duty[unit].stand(begin, seconds)
+
     def _obeyed(self, speed: FloatArray) -> FloatArray:
         """[n, units]: the commanded speed, with set points where a unit is in its range of capacity."""
         if np.isnan(self._set_points).all():

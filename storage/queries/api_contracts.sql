@@ -114,15 +114,25 @@ SELECT f.effective, f.kg_per_unit, f.unit, f.source FROM servitize.emission_fact
 -- name: put_emission_factor(carrier, effective, kg_per_unit, unit, source, who)$
 SELECT servitize.put_emission_factor(:carrier::text, :effective::date, :kg_per_unit::numeric, :unit::text, :source::text, :who::text);
 
--- name: service_indicators(low, high)^
--- Of the provider asking: what it has under contract, and how it answered incidents opened in [low, high).
+-- name: service_indicators(low, high, within)^
+-- Of the provider asking: what it has under contract, how it answered incidents opened in [low, high), and of the corrective work done then and
+-- closed since how much was neither reopened nor followed by other corrective work on the component within so many days.
 WITH mine AS (SELECT c.id FROM servitize.contract c WHERE c.tenant_id = (SELECT servitize.current_tenant())),
 incident AS (
     SELECT r.* FROM servitize.contract_record r JOIN mine ON mine.id = r.contract_id
-     WHERE r.kind = 'incident' AND r.withdrawn_at IS NULL AND r.starts_at >= :low::timestamptz AND r.starts_at < :high::timestamptz)
+     WHERE r.kind = 'incident' AND r.withdrawn_at IS NULL AND r.starts_at >= :low::timestamptz AND r.starts_at < :high::timestamptz),
+fixed AS (
+    SELECT w.reopenings > 0 OR EXISTS (
+               SELECT FROM servitize.work_order n
+                WHERE n.equipment_id = w.equipment_id AND n.component = w.component AND n.kind = 'corrective' AND n.state <> 'cancelled' AND n.id <> w.id
+                  AND n.created_at > w.done_at AND n.created_at <= w.done_at + make_interval(days => :within::int)) AS again
+      FROM servitize.work_order w
+     WHERE w.kind = 'corrective' AND w.done_at >= :low AND w.done_at < :high AND w.closed_at IS NOT NULL)
 SELECT (SELECT count(*) FROM mine) AS contracts,
        (SELECT count(DISTINCT m.equipment_id) FROM servitize.contract_machine m JOIN mine ON mine.id = m.contract_id) AS machines,
        (SELECT count(*) FROM servitize.equipment e WHERE e.tenant_id = (SELECT servitize.current_tenant()) AND e.status = 'approved') AS installed,
+       (SELECT count(*) FROM fixed) AS corrective_closed,
+       (SELECT count(*) FROM fixed f WHERE NOT f.again) AS fixed_first_time,
        (SELECT count(*) FROM incident) AS incidents,
        (SELECT count(*) FROM incident i WHERE i.responded_at IS NULL) AS unanswered,
        (SELECT avg(extract(epoch FROM i.responded_at - i.starts_at) / 3600)::float8 FROM incident i) AS response_hours,

@@ -268,3 +268,33 @@ def test_energy_per_output_by_the_factor_of_the_day(run: World, a: httpx2.Client
     )  # fmt: skip
     assert answer.status_code == 200, answer.text
     assert [part["kg_per_unit"] for part in answer.json()["parts"]] == ["0.40", "0.30"]
+
+
+def test_what_was_fixed_the_first_time(run: World, a: httpx2.Client) -> None:
+    """Of five: one reopened, one followed by another on the same component after 10 days; that one, one on another
+    component and one followed only after 40 days held."""
+    for component, done, reopenings in (
+        ("seal", 1, 0),
+        ("seal", 11, 0),
+        ("fan", 12, 0),
+        ("shaft", 2, 0),
+        ("valve", 3, 1),
+    ):
+        _closed_order(run, component, done, reopenings)
+    _closed_order(run, "shaft", 42, 0)
+    span = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
+    found = a.get("/v1/service-indicators", params=span).json()
+    assert (found["corrective_closed"], found["first_time_fix"], found["first_time_fix_days"]) == (5, 0.6, 30)
+    none = a.get("/v1/service-indicators", params={"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}).json()
+    assert (none["corrective_closed"], none["first_time_fix"]) == (0, None)
+
+
+def _closed_order(run: World, component: str, done: float, reopenings: int) -> None:
+    """Corrective work that began a day before it was done, in days of the month."""
+    at = [MONTH + timedelta(days=done - 1), *[MONTH + timedelta(days=done)] * 3]
+    run.as_owner(
+        "INSERT INTO servitize.work_order (equipment_id, component, kind, title, state, priority, created_by, created_at,"
+        " done_at, closed_at, changed_at, reopenings)"
+        " VALUES (%s, %s, 'corrective', 't', 'closed', 'low', 'test', %s, %s, %s, %s, %s)",
+        [run.a.equipment, component, *at, reopenings],
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from core.time import HOUR
 from simulators.fleet import NEVER, CompressorTrainFleet, FaultPlan, MetroTrainFleet
@@ -28,6 +29,20 @@ def test_a_bearing_that_was_replaced_no_longer_shakes():
     assert after.values[-60:, 1, speed].min() > 0.0, "the other one is not touched"
     (line,) = fleet.truth()
     assert (line.severity, line.limit_at) == (0.0, line.limit_at)
+
+
+def test_a_compressor_that_is_unloaded_stands_and_comes_back():
+    fleet = CompressorTrainFleet([7, 8], START, period_s=60, site_mean_c=16.0)
+    speed = fleet.column["train.speed"]
+    assert fleet.advance(120).values[-1, :, speed].min() > 8_000.0
+    begins = fleet.unload(0, 2 * 3600.0)
+    with pytest.raises(ValueError, match="under way"):
+        fleet.unload(0, 2 * 3600.0)
+    after = fleet.advance(240)
+    assert begins * 1e6 == after.ts[0]
+    assert after.values[60:110, 0, speed].max() < 5.0
+    assert after.values[-1, :, speed].min() > 8_000.0
+    assert after.values[:, 1, speed].min() > 8_000.0, "the other one is not touched"
 
 
 def test_a_hose_that_was_changed_leaks_no_more():
