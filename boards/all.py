@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -42,17 +42,16 @@ BOARDS: Final[Mapping[str, Board]] = MappingProxyType({board.key: board for boar
 """By key."""
 
 
-def boards_for(type_key: str | None) -> list[Board]:
-    """Boards about one machine of that type: those made for the type first, then those for any."""
+def boards_for(points: Collection[str]) -> list[Board]:
+    """Boards about one machine with points of these keys: those made for some of them first, then those for any."""
     about_one = [board for board in BOARDS.values() if any(v.key == "equipment" for v in board.variables)]
-    return sorted((board for board in about_one if is_for(board, type_key)), key=lambda board: not board.types)
+    return sorted((board for board in about_one if is_for(board, points)), key=lambda board: not board.points)
 
 
-def is_for(board: Board, type_key: str | None) -> bool:
-    """Is the board made for that type, or for any?
+def is_for(board: Board, points: Collection[str]) -> bool:
+    """Is the board made for machines with points of these keys, or for any?
 
-    >>> is_for(TRAIN_HEALTH, "regio-emu-4"), is_for(TRAIN_HEALTH, "compressor-train"), is_for(TRAIN_HEALTH, None)
-    (True, False, False)
+    >>> is_for(TRAIN_HEALTH, ["car7.door1.friction"]), is_for(TRAIN_HEALTH, ["motor.current"]), is_for(FLEET, [])
+    (True, False, True)
     """
-    patterns = [re.escape(pattern).replace("%", ".*") for pattern in board.types]
-    return not patterns or any(re.fullmatch(pattern, type_key or "") for pattern in patterns)
+    return not board.points or any(re.search(pattern, key) for pattern in board.points for key in points)

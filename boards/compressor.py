@@ -27,7 +27,8 @@ from boards.equipment import STATES, TO_POINT
 from boards.words import ALARM_MARKS, machine
 from models.vibration.zones import boundaries, shaft_boundaries, tables
 
-TYPE: Final = "compressor-train"
+POINTS: Final = r"^process\.surge_margin$"
+"""What a machine has that this board is for."""
 _SPEED: Final = 10_728.0
 _MAP: Final[Mapping[str, Value]] = {
     "design_speed": _SPEED,
@@ -288,7 +289,7 @@ COMPRESSOR: Final = Board(
         ),
         Row("", (STATES,)),
     ),
-    variables=(machine(TYPE),),
+    variables=(machine(POINTS),),
     annotations=(ALARM_MARKS,),
-    types=(TYPE,),
+    points=(POINTS,),
 )

@@ -265,8 +265,9 @@ class Row:
 class Board:
     """A page of panels. ``question`` is the one that it answers within five seconds.
 
-    ``types``: the equipment types it is made for, ``%`` for any letters; empty: any, or the whole fleet. ``window``:
-    the time range at the beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
+    ``points``: patterns (regular expressions) of which a machine's points must match one, or the board is not for it;
+    empty: for any, or the whole fleet. So a type has the boards of what it has, whatever it is called. ``window``: the
+    time range at the beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
     """
 
     key: str
@@ -275,7 +276,7 @@ class Board:
     rows: tuple[Row, ...]
     variables: tuple[Variable, ...] = ()
     annotations: tuple[Annotation, ...] = ()
-    types: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
     window: str = "24 h"
     refresh: int = 30
 

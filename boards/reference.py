@@ -50,9 +50,9 @@ def _health() -> str:
 def _board(board: Board) -> Iterator[str]:
     yield f"## {board.title} (`{board.key}`)"
     yield ""
-    for_types = f" For {', '.join(f'`{key}`' for key in board.types)}." if board.types else ""
+    with_points = f" For machines with {' or '.join(f'`{p}`' for p in board.points)}." if board.points else ""
     chosen = ", ".join(f"`{variable.key}`" for variable in board.variables)
-    yield f"*{board.question}*{for_types} Opens with the last {board.window}" + (
+    yield f"*{board.question}*{with_points} Opens with the last {board.window}" + (
         f"; chosen by {chosen}." if chosen else "."
     )
     yield ""

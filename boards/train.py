@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
+from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Zones
 from boards.equipment import STATES, TO_POINT
 from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, TO_COMPONENT, machine
 
-TYPE: Final = "metro-train-6"
+POINTS: Final = r"^car\d+\.doors\.peak_current$"
+"""What a train has that this board is for: one figure for all doors of a car."""
 SUBSYSTEMS: Final[Mapping[str, Named]] = {
     "bearing": Named("Axle boxes"),
     "brake": Named("Brakes"),
@@ -26,8 +27,77 @@ BOX_EXCESS: Final = Zones(Meaning.INSTRUMENT, ((-8.0, Meaning.HEALTHY), (8.0, Me
 DOOR_CURRENT: Final = Zones(Meaning.HEALTHY, ((3.2, Meaning.ADVISORY), (4.0, Meaning.WARNING)))
 """Healthy doors peak at 2.2 to 2.8 A (at -15 °C about 2.6 A); at three times the friction it is 4 A."""
 
+HEADER: Final = Panel(
+    "header",
+    "Now",
+    "How is it, and is it in service?",
+    Kind.STAT,
+    Query("train", "header"),
+    width=24,
+    height=4,
+    columns=(
+        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
+        Column("state", "State", values=MACHINE_STATES),
+        Column("alarms", "Standing alarms", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
+        Column("speed", "Speed", Format.NUMBER, unit="km/h", decimals=0),
+        Column("load", "Load", Format.NUMBER, unit="%", decimals=0),
+        Column("ambient", "Outside", Format.NUMBER, unit="Cel", decimals=0),
+        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0),
+    ),
+    refresh=10,
+    follows=(Follow.ALARMS,),
+)
+CARS: Final = Panel(
+    "cars",
+    "Cars and subsystems",
+    "Which car, which subsystem?",
+    Kind.MATRIX,
+    Query("train", "cars"),
+    width=12,
+    height=10,
+    unit="%",
+    decimals=0,
+    zones=HEALTH,
+    values=SUBSYSTEMS,
+    links=(TO_COMPONENT,),
+    refresh=30,
+    follows=(Follow.ALARMS,),
+)
 
-def _parts(
+
+def bars_by_part(
+    key: str,
+    title: str,
+    question: str,
+    pattern: str,
+    unit: str,
+    zones: Zones,
+    *,
+    width: int = 12,
+    decimals: int = 1,
+    low: float | None = None,
+) -> Panel:
+    """The latest value of every point whose key matches, one bar each."""
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.BARS,
+        Query("train", "latest_by_part"),
+        width=width,
+        height=9,
+        parameters={"pattern": pattern},
+        unit=unit,
+        decimals=decimals,
+        low=low,
+        zones=zones,
+        links=(TO_POINT,),
+        refresh=30,
+        empty="The train was not in service long enough yet.",
+    )
+
+
+def over_time(
     key: str,
     title: str,
     question: str,
@@ -35,25 +105,21 @@ def _parts(
     *,
     unit: str,
     limits: tuple[tuple[float, Meaning], ...] = (),
-    zones: Zones | None = None,
-    width: int = 12,
     low: float | None = None,
-    series: tuple[Series, ...] = (),
 ) -> Panel:
+    """Every point whose key matches, over time."""
     return Panel(
         key,
         title,
         question,
         Kind.TIMESERIES,
         Query("train", "by_part"),
-        width=width,
+        width=8,
         height=9,
         parameters={"pattern": pattern},
         unit=unit,
         limits=limits,
-        zones=zones,
         low=low,
-        series=series,
         refresh=30,
         empty="No reading in this time.",
     )
@@ -64,50 +130,11 @@ TRAIN: Final = Board(
     "Train",
     "Which car, which part, and is it the part or the weather?",
     rows=(
+        Row("", (HEADER,)),
         Row(
             "",
             (
-                Panel(
-                    "header",
-                    "Now",
-                    "How is it, and is it in service?",
-                    Kind.STAT,
-                    Query("train", "header"),
-                    width=24,
-                    height=4,
-                    columns=(
-                        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
-                        Column("state", "State", values=MACHINE_STATES),
-                        Column("alarms", "Standing alarms", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
-                        Column("speed", "Speed", Format.NUMBER, unit="km/h", decimals=0),
-                        Column("load", "Load", Format.NUMBER, unit="%", decimals=0),
-                        Column("ambient", "Outside", Format.NUMBER, unit="Cel", decimals=0),
-                        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0),
-                    ),
-                    refresh=10,
-                    follows=(Follow.ALARMS,),
-                ),
-            ),
-        ),
-        Row(
-            "",
-            (
-                Panel(
-                    "cars",
-                    "Cars and subsystems",
-                    "Which car, which subsystem?",
-                    Kind.MATRIX,
-                    Query("train", "cars"),
-                    width=12,
-                    height=10,
-                    unit="%",
-                    decimals=0,
-                    zones=HEALTH,
-                    values=SUBSYSTEMS,
-                    links=(TO_COMPONENT,),
-                    refresh=30,
-                    follows=(Follow.ALARMS,),
-                ),
+                CARS,
                 Panel(
                     "axle_boxes",
                     "Axle boxes over their peers",
@@ -141,97 +168,79 @@ TRAIN: Final = Board(
                     refresh=30,
                     empty="The train was not in service long enough in this time.",
                 ),
-                Panel(
+                bars_by_part(
                     "discs",
                     "Brake discs over their usual share",
                     "Does a brake stick?",
-                    Kind.BARS,
-                    Query("train", "latest_by_part"),
-                    width=12,
-                    height=9,
-                    parameters={"pattern": r"^car\d+\.bogie\d+\.disc_excess$"},
-                    unit="K",
-                    decimals=1,
-                    zones=Zones(Meaning.HEALTHY, ((12.0, Meaning.ADVISORY), (25.0, Meaning.ALARM))),
-                    links=(TO_POINT,),
-                    refresh=30,
-                    empty="The train was not in service long enough yet.",
+                    r"^car\d+\.bogie\d+\.disc_excess$",
+                    "K",
+                    Zones(Meaning.HEALTHY, ((12.0, Meaning.ADVISORY), (25.0, Meaning.ALARM))),
                 ),
             ),
         ),
         Row(
             "Doors",
             (
-                Panel(
+                bars_by_part(
                     "door_current",
                     "Peak current of the last closing",
                     "Does a door need more force than the others?",
-                    Kind.BARS,
-                    Query("train", "latest_by_part"),
+                    r"^car\d+\.doors\.peak_current$",
+                    "A",
+                    DOOR_CURRENT,
                     width=8,
-                    height=9,
-                    parameters={"pattern": r"^car\d+\.doors\.peak_current$"},
-                    unit="A",
                     decimals=2,
                     low=0,
-                    zones=DOOR_CURRENT,
-                    links=(TO_POINT,),
-                    refresh=30,
                 ),
-                _parts(
+                over_time(
                     "door_current_trend",
                     "Door peak current over time",
                     "Has its friction grown?",
                     r"^car\d+\.doors\.peak_current$",
                     unit="A",
-                    width=8,
                     low=0,
                 ),
-                _parts(
+                over_time(
                     "door_time",
                     "Closing time",
                     "Do the doors still close in time?",
                     r"^car\d+\.doors\.closing_time$",
                     unit="s",
-                    width=8,
                 ),
             ),
         ),
         Row(
             "Air and traction",
             (
-                _parts(
+                over_time(
                     "reservoir",
                     "Main reservoir",
                     "Is there enough air for brakes and doors?",
                     r"^car\d+\.air_supply\.reservoir_pressure$",
                     unit="bar",
-                    width=8,
                     limits=((6.5, Meaning.ALARM),),
                 ),
-                _parts(
+                over_time(
                     "air_use",
                     "Air used against usual",
                     "Does air leak?",
                     r"^train\.air_use$",
                     unit="1",
-                    width=8,
                     limits=((1.35, Meaning.WARNING),),
                     low=0,
                 ),
-                _parts(
+                over_time(
                     "converters",
                     "Converters over their peers",
                     "Does a converter lose its cooling?",
                     r"^car\d+\.converter\.excess$",
                     unit="K",
-                    width=8,
                     limits=((14.0, Meaning.WARNING),),
                 ),
             ),
         ),
     ),
-    variables=(machine(TYPE),),
+    variables=(machine(POINTS),),
     annotations=(ALARM_MARKS,),
-    types=(TYPE,),
+    points=(POINTS,),
 )

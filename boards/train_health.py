@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
-from boards.equipment import STATES, TO_POINT
-from boards.train import BOX_EXCESS, SUBSYSTEMS
+from boards.equipment import STATES
+from boards.train import BOX_EXCESS, CARS, HEADER, SUBSYSTEMS, bars_by_part, over_time
 from boards.words import (
     ALARM_MARKS,
     ANY_IS_ADVISORY,
@@ -21,8 +21,9 @@ from boards.words import (
     machine,
 )
 
-TYPES: Final = "%-emu-%"
-"""Classes of such trains are called so; a new one has these boards without a line of code."""
+POINTS: Final = (r"^car\d+\.door\d+\.friction$", r"^car\d+\.axle\d+\.box_[lr]\.(rise_)?alone$")
+"""What such trains have: each door, or each axle box, against its peers. A new class has these boards without a line of
+code, whatever it is called."""
 
 ADVICE: Final[Mapping[str, Named]] = {
     "withdraw": Named("Withdraw now", Meaning.ALARM),
@@ -82,80 +83,6 @@ def _spread(key: str, title: str, question: str, pattern: str, unit: str, zones:
         empty="No hour of it is over yet.",
     )
 
-
-def _by_part(key: str, title: str, question: str, pattern: str, unit: str, zones: Zones, width: int = 8) -> Panel:
-    return Panel(
-        key,
-        title,
-        question,
-        Kind.BARS,
-        Query("train", "latest_by_part"),
-        width=width,
-        height=9,
-        parameters={"pattern": pattern},
-        unit=unit,
-        decimals=1,
-        zones=zones,
-        links=(TO_POINT,),
-        refresh=30,
-        empty="The train was not in service long enough yet.",
-    )
-
-
-def _over_time(key: str, title: str, question: str, pattern: str, unit: str, limit: float) -> Panel:
-    return Panel(
-        key,
-        title,
-        question,
-        Kind.TIMESERIES,
-        Query("train", "by_part"),
-        width=8,
-        height=9,
-        parameters={"pattern": pattern},
-        unit=unit,
-        limits=((limit, Meaning.WARNING),),
-        refresh=30,
-        empty="No reading in this time.",
-    )
-
-
-_HEADER: Final = Panel(
-    "header",
-    "Now",
-    "How is it, and is it in service?",
-    Kind.STAT,
-    Query("train", "header"),
-    width=24,
-    height=4,
-    columns=(
-        Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
-        Column("state", "State", values=MACHINE_STATES),
-        Column("alarms", "Standing alarms", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
-        Column("speed", "Speed", Format.NUMBER, unit="km/h", decimals=0),
-        Column("load", "Load", Format.NUMBER, unit="%", decimals=0),
-        Column("ambient", "Outside", Format.NUMBER, unit="Cel", decimals=0),
-        Column("odometer", "Distance", Format.NUMBER, unit="km", decimals=0),
-    ),
-    refresh=10,
-    follows=(Follow.ALARMS,),
-)
-
-_CARS: Final = Panel(
-    "cars",
-    "Cars and subsystems",
-    "Which car, which subsystem?",
-    Kind.MATRIX,
-    Query("train", "cars"),
-    width=12,
-    height=10,
-    unit="%",
-    decimals=0,
-    zones=HEALTH,
-    values=SUBSYSTEMS,
-    links=(TO_COMPONENT,),
-    refresh=30,
-    follows=(Follow.ALARMS,),
-)
 
 _DOORS: Final = Panel(
     "doors",
@@ -234,8 +161,8 @@ TRAIN_HEALTH: Final = Board(
     "Train health",
     "What must be done by when, and which part is it?",
     rows=(
-        Row("", (_HEADER,)),
-        Row("", (_CARS, _advice(equipment=True))),
+        Row("", (HEADER,)),
+        Row("", (CARS, _advice(equipment=True))),
         Row("", (STATES,)),
         Row(
             "Doors",
@@ -262,53 +189,58 @@ TRAIN_HEALTH: Final = Board(
                     "K",
                     BOX_EXCESS,
                 ),
-                _by_part(
+                bars_by_part(
                     "left_over",
                     "Brake pressure left after release",
                     "Does a brake stick?",
                     r"^car\d+\.bogie\d+\.left_over$",
                     "bar",
                     Zones(Meaning.HEALTHY, ((0.08, Meaning.ADVISORY), (0.12, Meaning.ALARM))),
-                    12,
                 ),
-                _by_part(
+                bars_by_part(
                     "resistance",
                     "Converters: heat at equal power",
                     "Does a converter lose its cooling?",
                     r"^car\d+\.converter\.over_peers$",
                     "1",
                     Zones(Meaning.HEALTHY, ((1.3, Meaning.WARNING), (1.75, Meaning.ALARM))),
-                    12,
                 ),
             ),
         ),
         Row(
             "Air",
             (
-                _over_time(
+                over_time(
                     "leak",
                     "Air lost",
                     "Does air leak, in service and parked?",
                     r"^main_reservoir\.leak_(in_service|parked)$",
-                    "L/min",
-                    60.0,
+                    unit="L/min",
+                    limits=((60.0, Meaning.WARNING),),
                 ),
-                _over_time(
+                over_time(
                     "delivery",
                     "Air delivered, against usual",
                     "Does a compressor wear?",
                     r"^car\d+\.air\.delivery_share$",
-                    "%",
-                    85.0,
+                    unit="%",
+                    limits=((85.0, Meaning.WARNING),),
                 ),
-                _over_time("dew_point", "Dew point", "Does the dryer dry?", r"^car\d+\.air\.dampness$", "Cel", -10.0),
+                over_time(
+                    "dew_point",
+                    "Dew point",
+                    "Does the dryer dry?",
+                    r"^car\d+\.air\.dampness$",
+                    unit="Cel",
+                    limits=((-10.0, Meaning.WARNING),),
+                ),
             ),
         ),
         Row("Reports", (_TROUBLES, _CONFIGURATION)),
     ),
-    variables=(machine(TYPES),),
+    variables=(machine(*POINTS),),
     annotations=(ALARM_MARKS,),
-    types=(TYPES,),
+    points=POINTS,
 )
 
 TRAINS: Final = Board(

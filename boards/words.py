@@ -77,6 +77,6 @@ ALARM_MARKS: Final = Annotation(
 )
 
 
-def machine(*types: str) -> Variable:
-    """The machine a board is about: any, or of these types."""
-    return Variable("equipment", "Machine", Query("common", "equipment"), {"types": types}, integer=True)
+def machine(*points: str) -> Variable:
+    """The machine a board is about: any, or those with a point that matches one of these patterns."""
+    return Variable("equipment", "Machine", Query("common", "equipment"), {"points": points}, integer=True)

@@ -107,7 +107,7 @@ def board_page(
     about: Mapping[str, Any] | None,
     now: int,
 ) -> HTMLResponse:
-    """A board, empty yet. ``about``: the machine chosen (``type_key``, ``name``), where it is about one. ``now``: the
+    """A board, empty yet. ``about``: the machine chosen (``name``, ``points``), where it is about one. ``now``: the
     tenant's (µs)."""
     language = language_of(request)
 
@@ -128,7 +128,7 @@ def board_page(
     part = next((word(text) for choice in made if choice.variable.key == "component"
                  for value, text in choice.options if value == choice.chosen), None)  # fmt: skip
     units = {choice.variable.key: choice.unit for choice in made}
-    tabs = [(other.key, word(other.title)) for other in boards_for(about["type_key"])] if about else []
+    tabs = [(other.key, word(other.title)) for other in boards_for(about["points"])] if about else []
     data = _page_data(
         request, visitor, version, now=now / 1000, board=board_view(board, word, units), variables=variables
     )

@@ -30,4 +30,5 @@ SELECT :hash, k.id, now() + :seconds * interval '1 second'
 RETURNING key_id;
 
 -- name: machine(equipment)^
-SELECT e.id, e.key, e.name, e.type_key FROM servitize.equipment e WHERE e.id = :equipment::int;
+SELECT e.id, e.key, e.name, ARRAY(SELECT p.key FROM servitize.point p WHERE p.equipment_id = e.id) AS points
+  FROM servitize.equipment e WHERE e.id = :equipment::int;

@@ -3,13 +3,17 @@
 -- name: now()^
 SELECT servitize.to_us(servitize.timeline_now()) AS now_us;
 
--- name: equipment(types)
--- What a reader may choose, worst first. The types are keys, with %% for any letters; empty or NULL means any.
+-- name: equipment(points)
+-- What a reader may choose, worst first: with a point that matches one of the patterns; empty or NULL means any. Asked of each type's newest
+-- machine, since all of a type have the same points.
 SELECT e.id AS value, e.name AS text
   FROM servitize.equipment e
   LEFT JOIN servitize.health h ON h.equipment_id = e.id AND h.component = ''
  WHERE e.status = 'approved'
-   AND (coalesce(cardinality(:types::text[]), 0) = 0 OR e.type_key LIKE ANY (:types::text[]))
+   AND (coalesce(cardinality(:points::text[]), 0) = 0 OR e.type_key IN (
+        SELECT x.type_key FROM (SELECT DISTINCT ON (n.type_key) n.type_key, n.id FROM servitize.equipment n
+                                 WHERE n.status = 'approved' ORDER BY n.type_key, n.id DESC) x
+         WHERE EXISTS (SELECT FROM servitize.point p WHERE p.equipment_id = x.id AND p.key ~ ANY (:points::text[]))))
  ORDER BY h.index NULLS LAST, e.name, e.id;
 
 -- name: alarm_marks(equipment, from_us, to_us)

@@ -15,12 +15,14 @@ from boards.queries import ALWAYS, Range, bind, parameters, statement
 from boards.reference import page
 from boards.texts import LANGUAGES, catalogue, translate
 from boards.texts.wanted import wanted
-from models.types import catalog
+from core.equipment import EquipmentType
+from models.types import catalog, load_type
 
 pytestmark = pytest.mark.boards
 
 PANELS = [(board, panel) for board in BOARDS.values() for panel in board.panels]
 IDS = [f"{board.key}/{panel.key}" for board, panel in PANELS]
+REGIONAL = Path(__file__).parents[2] / "judges/train/regional.yaml"
 SPAN = Range(1_000_000_000_000, 2_000_000_000_000)
 
 
@@ -55,7 +57,7 @@ def test_a_board_is_whole(board: Board) -> None:
     assert board.question.endswith("?")
     assert len({panel.key for panel in board.panels}) == len(board.panels)
     assert board.panel(board.panels[0].key) is board.panels[0]
-    assert all(any(is_for(board, key) for key in catalog()) for _ in board.types)
+    assert any(is_for(board, keys_of(type_)) for type_ in catalog().values())
     for i, variable in enumerate(board.variables):
         known = {v.key: 1 for v in board.variables[:i]}
         assert set(bind(variable, known, SPAN)) == parameters(variable.query)
@@ -83,17 +85,27 @@ def test_links_lead_to_boards_and_fill_their_variables() -> None:
         assert "equipment" in link.variables
 
 
-def test_a_machine_leads_to_the_boards_of_its_type_first() -> None:
-    assert [board.key for board in boards_for("compressor-train")] == [
+def keys_of(type_: EquipmentType) -> list[str]:
+    return [point.key for point in type_.point_instances()]
+
+
+def test_a_machine_leads_to_the_boards_for_what_it_has_first() -> None:
+    known = catalog()
+    assert [board.key for board in boards_for(keys_of(known["compressor-train"]))] == [
         "compressor",
         "equipment",
         "component",
         "diagnosis",
     ]
-    assert boards_for("metro-train-6")[0].key == "train"
-    assert boards_for("metro-emu-6")[0].key == "train_health"
-    assert boards_for("regio-emu-4")[0].key == "train_health", "a class that no code knows"
-    assert [board.key for board in boards_for(None)] == ["equipment", "component", "diagnosis"]
+    assert boards_for(keys_of(known["metro-train-6"]))[0].key == "train"
+    assert boards_for(keys_of(known["metro-emu-6"]))[0].key == "train_health"
+    assert [board.key for board in boards_for([])] == ["equipment", "component", "diagnosis"]
+
+
+def test_a_class_of_trains_that_no_code_knows_has_its_board_by_what_it_has_not_by_its_name() -> None:
+    regional = load_type(REGIONAL.read_text(encoding="utf-8"))
+    assert "emu" not in regional.key
+    assert boards_for(keys_of(regional))[0].key == "train_health"
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
