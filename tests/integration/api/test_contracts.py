@@ -293,8 +293,8 @@ def _closed_order(run: World, component: str, done: float, reopenings: int) -> N
     """Corrective work that began a day before it was done, in days of the month."""
     at = [MONTH + timedelta(days=done - 1), *[MONTH + timedelta(days=done)] * 3]
     run.as_owner(
-        "INSERT INTO servitize.work_order (equipment_id, component, kind, title, state, priority, created_by, created_at,"
-        " done_at, closed_at, changed_at, reopenings)"
+        "INSERT INTO servitize.work_order (equipment_id, component, kind, title, state, priority, created_by,"
+        " created_at, done_at, closed_at, changed_at, reopenings)"
         " VALUES (%s, %s, 'corrective', 't', 'closed', 'low', 'test', %s, %s, %s, %s, %s)",
         [run.a.equipment, component, *at, reopenings],
     )

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from models.types import catalog, to_document
+from models.types import catalog, from_document, to_document
 from runtime.commands import Commands
 from runtime.demo.control import DemoControl
 from runtime.demo.fleet import DemoFleet
 from runtime.demo.plan import Segment
 from runtime.local.broker import LocalBroker
 from runtime.local.postgres import LocalPostgres
+from services.api.settings import ApiSettings
 from storage import admin
 from storage.migrate import API, WRITER, migrate
 from storage.queries import load
 from tests.conftest import Database
+from tests.integration.api.conftest import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -74,15 +77,20 @@ def place(fresh_database: Callable[..., Database], postgres: LocalPostgres) -> D
     return database
 
 
-def test_a_speed_change_goes_to_the_machine_and_back(
-    place: Database, postgres: LocalPostgres, broker: LocalBroker
-) -> None:
+def registered(place: Database) -> tuple[int, int]:
+    """Numbers of the tenant and of K-101, of the catalogue's type."""
     type_ = catalog()["compressor-train"]
     with psycopg.connect(place.dsn) as connection:
         connection.execute("SET ROLE servitize_owner")
         tenant = admin.create_tenant(connection, "demo", "Demo")
         admin.publish_type(connection, type_, to_document(type_))
-        equipment = admin.create_equipment(connection, tenant, "K-101", type_)
+        return tenant, admin.create_equipment(connection, tenant, "K-101", type_)
+
+
+def test_a_speed_change_goes_to_the_machine_and_back(
+    place: Database, postgres: LocalPostgres, broker: LocalBroker
+) -> None:
+    tenant, equipment = registered(place)
     dsn = postgres.dsn(WRITER, place.name)
     queries = load("api_commands")
 
@@ -153,3 +161,153 @@ def test_a_speed_change_goes_to_the_machine_and_back(
     finally:
         commands.stop()
         machine.offline()
+
+
+class Control:
+    """Two people at the API of a platform that has the simulated machine's readings, and the machine itself."""
+
+    def __init__(
+        self, machine: Machine, dsn: str, equipment: int, asking: httpx2.Client, agreeing: httpx2.Client
+    ) -> None:
+        self.machine, self.dsn, self.equipment = machine, dsn, equipment
+        self.asking, self.agreeing = asking, agreeing
+
+    @property
+    def speed(self) -> float:
+        return self.machine.fleet.latest("K-101")[1]["train.speed"]
+
+    def see(self, age: str = "0 s", **changed: float) -> None:
+        """Its last readings reach the platform, some of them changed (``__`` for a dot in a key)."""
+        values = self.machine.fleet.latest("K-101")[1] | {key.replace("__", "."): v for key, v in changed.items()}
+        with psycopg.connect(self.dsn) as c:
+            c.execute(
+                "INSERT INTO servitize.latest_reading SELECT p.id, now() - %s::interval, v.value, 192, now()"
+                " FROM unnest(%s::text[], %s::float8[]) v (key, value)"
+                " JOIN servitize.point p ON p.equipment_id = %s AND p.key = v.key"
+                " ON CONFLICT (point_id) DO UPDATE SET ts = excluded.ts, value = excluded.value",
+                (age, list(values), list(values.values()), self.equipment),
+            )
+
+    def ask(self, command: str, **parameters: float) -> Any:
+        made = self.asking.post("/v1/equipment/K-101/commands", json={"command": command, "parameters": parameters})
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    def journal(self, number: int) -> list[tuple[str, str]]:
+        steps = self.asking.get(f"/v1/commands/{number}/journal").json()["items"]
+        return [(step["event"], step["note"]) for step in steps]
+
+    def blocked(self, speed: float, why: str) -> None:
+        """A change to that speed is held back, and the journal says why."""
+        held = self.ask("set_speed", speed=speed)
+        assert held["state"] == "rejected", (why, held)
+        asked, block = self.journal(held["id"])
+        assert (asked[0], block[0]) == ("request", "block")
+        assert why in block[1]
+        assert block[1] == held["blocked"]
+
+    def done(self, number: int) -> Any:
+        """Agreed by the other person and carried through, however it ends."""
+        agreed = self.agreeing.post(f"/v1/commands/{number}/approve")
+        assert agreed.status_code == 200, agreed.text
+
+        def ended() -> Any:
+            self.machine.run(1)
+            found = self.asking.get(f"/v1/commands/{number}").json()
+            return found if found["state"] in ("succeeded", "failed", "rejected") else None
+
+        return until(ended)
+
+
+@pytest.fixture
+def control(place: Database, postgres: LocalPostgres, broker: LocalBroker) -> Iterator[Control]:
+    tenant, equipment = registered(place)
+    with psycopg.connect(place.dsn) as connection:
+        connection.execute("SET ROLE servitize_owner")
+        keys = [
+            admin.create_api_key(connection, tenant, who, scopes=["read", "operate"], person=who).text
+            for who in ("Anna", "Ben")
+        ]
+    dsn = postgres.dsn(WRITER, place.name)
+    with psycopg.connect(dsn) as c:
+        c.execute("INSERT INTO servitize.state_change VALUES (%s, now() - interval '1 hour', 'loaded')", (equipment,))
+    machine = Machine(broker.service)
+    machine.online()
+    commands = Commands(lambda: dsn, lambda: broker.service)
+    commands.start()
+    try:
+        with (
+            serving(ApiSettings(postgres.dsn(API, place.name)), parse=from_document) as api,
+            api.client(keys[0]) as asking,
+            api.client(keys[1]) as agreeing,
+        ):
+            made = Control(machine, dsn, equipment, asking, agreeing)
+            machine.run(2)
+            _says(made, "remote")
+            yield made
+    finally:
+        commands.stop()
+        machine.offline()
+
+
+def _says(control: Control, mode: str) -> None:
+    """The machine says its mode until the platform has heard it."""
+
+    def heard() -> bool:
+        control.machine.control.take_over(control.machine.fleet)
+        time.sleep(0.3)
+        twin = control.asking.get("/v1/equipment/K-101/twin").json()["properties"]
+        return any((p["key"], p["reported"]) == ("control_mode", mode) for p in twin)
+
+    until(heard)
+
+
+def test_what_the_machine_s_situation_forbids_is_blocked_and_what_it_allows_is_done(control: Control) -> None:
+    """Issue 10's second proof, over the catalogue's own interlocks, the API, the broker and the simulated machine."""
+    faster, slower = control.speed + 200.0, control.speed - 800.0
+    troubles: list[tuple[dict[str, Any], str]] = [
+        ({"process__inlet_flow": 8.4}, "predicted surge margin"),  # 10.3 % as it runs, 8.4 % faster
+        ({"compressor__rotor__de_x_pp": 70.0}, "shaft vibration"),
+        ({"lube_oil__header_pressure": 1.0}, "lube oil"),
+    ]
+    for readings, said in troubles:
+        control.see(**readings)
+        control.blocked(faster, said)
+        assert control.ask("set_speed", speed=slower)["state"] == "requested", f"{said}: slower stays possible"
+        control.blocked(4_300.0, "critical")
+    control.see(age="5 min")
+    control.blocked(slower, "old")
+    control.see()
+    control.blocked(5_000.0, "critical")
+    device = control.machine.control._devices["K-101"]
+    device.local = True
+    _says(control, "local")
+    control.blocked(slower, "the machine is in local")
+    device.local = False
+    _says(control, "remote")
+
+    asked = control.ask("set_speed", speed=slower)
+    assert control.asking.post(f"/v1/commands/{asked['id']}/approve").status_code == 403
+    done = control.done(asked["id"])
+    assert (done["state"], done["result"]) == ("succeeded", {"speed_set_point": slower})
+    story = [event for event, _ in control.journal(asked["id"])]
+    assert story[:4] == ["request", "consent", "approve", "dispatch"]
+    assert {"acknowledged", "received", "started", "done"} <= set(story)
+    control.machine.run(180)
+    assert control.speed == pytest.approx(slower, rel=0.005)
+
+    # turned to local when nobody had heard of it yet: the machine itself refuses
+    control.see()
+    asked = control.ask("set_speed", speed=slower + 100.0)
+    device.local = True
+    refused = control.done(asked["id"])
+    assert refused["state"] == "rejected"
+    assert any("in local" in note for _, note in control.journal(asked["id"]))
+    device.local = False
+    _says(control, "remote")
+
+    control.see()
+    stopped = control.done(control.ask("unload")["id"])
+    assert stopped["state"] == "succeeded", stopped
+    control.machine.run(180)
+    assert control.speed < 5.0
