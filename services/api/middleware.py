@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -25,6 +27,12 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """Set unless the answer already has the header. No CORS headers: another site's scripts have no business here."""
+
+
+_SWALLOWED: Final = 8 * 1024 * 1024
+_PATIENCE_S: Final = 2.0
+"""How much of a refused body, and for how long, is read and thrown away: who still sends when the connection closes
+sees it reset, and not the refusal."""
 
 
 class Envelope:
@@ -75,19 +83,18 @@ class BodyLimit:
             return
         limit = next((most for path, most in self._larger if path.fullmatch(scope["path"])), self._limit)
         declared = names.get(b"content-length", b"0")
-        body = b""
-        too_large = declared.isdigit() and int(declared) > limit
-        more = not too_large
-        while more:
+        length = int(declared) if declared.isdigit() else 0
+        body, more, too_large = b"", True, length > limit
+        while more and not too_large:
             message = await receive()
             if message["type"] != "http.request":
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > limit:
-                too_large = True
-                break
+            too_large = len(body) > limit
         if too_large:
+            if more and length <= limit + _SWALLOWED and (body or not _waits_for_leave(scope)):
+                await _swallow(receive)
             refusal = document(
                 "too-large",
                 f"a body here has at most {limit} bytes",
@@ -106,3 +113,19 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+
+def _waits_for_leave(scope: Scope) -> bool:
+    """Whether the client sends no body before it is told to; asking for it would tell it."""
+    return any(name == b"expect" for name, _ in scope["headers"])
+
+
+async def _swallow(receive: Receive) -> None:
+    left = _SWALLOWED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))

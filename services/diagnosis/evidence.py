@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from core.errors import InvalidInputError, NotFoundError
+from core.parcels import Purpose
 from core.time import SECOND
 from models.diagnosis import Channel, Machine, Record
 from models.vibration import curves
@@ -52,8 +53,9 @@ class Chosen:
 
 def choose(rows: Sequence[Row], channels: Sequence[str], about: datetime) -> Chosen:
     """Out of the statement ``waveform_times``: of the waveforms with the most of ``channels``, the last before
-    ``about`` (or just behind it), the first, and some at equal steps between."""
-    fitting = [row for row in rows if row["ts"] <= about + AFTERWARDS]
+    ``about`` (or just behind it), the first, and some at equal steps between. A run-up is none of them: nothing in it
+    is steady enough to be compared."""
+    fitting = [row for row in rows if row["ts"] <= about + AFTERWARDS and row["purpose"] != Purpose.TRANSIENT]
     if not fitting:
         return Chosen(None, None, ())
     most = max(len(set(channels) & set(row["channels"])) for row in fitting)

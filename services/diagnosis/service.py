@@ -106,9 +106,9 @@ async def waterfall(
 ) -> Any:
     """Up to :data:`evidence.HISTORY` spectra of one channel between two moments."""
     rows = await db.rows("waveform_times", equipment=equipment, channels=[channel], time_from=begin, time_to=end)
-    if not rows:
-        raise NotFoundError("there is no waveform of this channel in that time")
     chosen = evidence.choose(rows, [channel], end)
+    if not chosen.history:
+        raise NotFoundError("there is no waveform of this channel in that time")
     data = await samples(db, chosen.history)
     place = known.place(data[-1], channel)
     housing = place.unit != "um"

@@ -65,7 +65,7 @@ def test_metrics_are_for_the_machine_itself(api: Running, world: World) -> None:
 
 
 def test_the_contract_and_its_page(api: Running) -> None:
-    document = httpx2.get(api.url + "/openapi.json").json()
+    document = httpx2.get(api.url + "/openapi.json", timeout=30).json()
     assert document["openapi"].startswith("3.1")
     page = httpx2.get(api.url + "/docs")
     assert all(operation.path in page.text for operation in ALL)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import TypeDefinitionError
-from core.parcels import Channel, CycleRecord, Waveform
+from core.parcels import Channel, CycleRecord, Purpose, Waveform
 from core.telemetry import StreamRecord
 from core.time import SECOND
 from models.types import check_type, from_document, load_type, to_document
@@ -122,6 +122,11 @@ class TestReadings:
 
     def test_none_outside_the_gate(self) -> None:
         one = replace(record(REGISTRY, []), waveforms=(wave(5.0, 1.0, speed=500.0),))
+        assert self.stepped(one) == {}
+        assert Processor(REGISTRY).step(one).counts["core.waveforms_gated"] == 1
+
+    def test_a_run_up_has_no_features_of_a_steady_machine(self) -> None:
+        one = replace(record(REGISTRY, []), waveforms=(replace(wave(5.0, 9.0), purpose=Purpose.TRANSIENT),))
         assert self.stepped(one) == {}
         assert Processor(REGISTRY).step(one).counts["core.waveforms_gated"] == 1
 
