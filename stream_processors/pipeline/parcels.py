@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core import quality as q
 from core.equipment import CycleInstance, EquipmentType, WaveformInstance
-from core.parcels import DURATION, CycleRecord, Waveform
+from core.parcels import DURATION, CycleRecord, Purpose, Waveform
 from core.registry import EquipmentEntry, RegistrySnapshot
 from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import SECOND
@@ -97,7 +97,7 @@ class Parcels:
             instance = known.get(channel.name)
             if instance is None or not instance.points:
                 continue
-            if not places.is_open(instance.definition, waveform):
+            if waveform.purpose is Purpose.TRANSIENT or not places.is_open(instance.definition, waveform):
                 out.count("core.waveforms_gated")
                 continue
             try:

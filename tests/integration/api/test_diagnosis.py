@@ -13,7 +13,7 @@ import pytest
 
 from core.case import TRANSITIONS
 from core.outcome import CommitUnit, Outcome
-from core.parcels import Channel, Retention, Waveform
+from core.parcels import Channel, Purpose, Retention, Waveform
 from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import HOUR, SECOND, to_datetime
 from models.types import from_document
@@ -187,6 +187,101 @@ def test_what_is_seen_in_a_waveform(api: Any, world: World, motor: int) -> None:
     fall = client.get(f"/v1/equipment/M-1/waterfall?channel=de&{window}").json()
     assert len(fall["traces"]) == 8
     assert client.get(f"/v1/waveforms/{number}/orbit").status_code == 422
+
+
+CRITICAL, DAMPING = 5_200.0, 0.12
+PROBE_RATE = 1_280.0
+
+
+def run_up() -> tuple[Any, Any]:
+    """(µm [2, n], times of the shaft's mark): a rotor of one mass through its critical speed within a minute, and 6 µm
+    of run-out."""
+    t = np.arange(int(60 * PROBE_RATE)) / PROBE_RATE
+    speed = 300.0 + (8_800.0 - 300.0) * t / 60
+    turns = np.cumsum(speed / 60) / PROBE_RATE
+    r = speed / CRITICAL
+    moved = 12.0 * r**2 / (1 - r**2 + 2j * DAMPING * r)
+    noise = np.random.default_rng(5).standard_normal((2, len(t)))
+    x, y = ((v * np.exp(2j * np.pi * turns)).real for v in (moved + 6.0, -1j * moved + 6.0))
+    marks = np.arange(1, int(turns[-1]) + 1)
+    return np.stack([x, y]) + 0.3 * noise, np.interp(marks, turns, t)
+
+
+@pytest.fixture(scope="module")
+def started(world: World) -> int:
+    """A compressor whose shaft was watched in steady state, and then while it started."""
+    document = MOTOR | {
+        "type": "rotor",
+        "components": [{"key": "shaft", "name": "Shaft"}],
+        "points": [{"key": "shaft.speed", "component": "shaft", "unit": "r/min"}],
+        "waveforms": [
+            {"channel": f"de_{a}", "component": "shaft", "unit": "um", "point": f"shaft.{a}", "features": ["peak"],
+             "pair": f"de_{b}"}
+            for a, b in ("xy", "yx")
+        ],
+    }  # fmt: skip
+    with psycopg.connect(world.owner_dsn) as connection:
+        connection.execute(b"SET ROLE servitize_owner")
+        type_ = from_document(document)
+        admin.publish_type(connection, type_, document)
+        number = admin.create_equipment(connection, world.a.id, "K-1", type_, name="Compressor 1")
+    channels = Channel("de_x", "um", 45.0), Channel("de_y", "um", -45.0)
+    samples, tacho = run_up()
+    waveforms = (
+        Waveform(number, T0 - 2 * HOUR, PROBE_RATE, channels, samples[:, -1280:].astype(np.float32), 8_700.0),
+        Waveform(
+            number,
+            T0 - HOUR,
+            PROBE_RATE,
+            channels,
+            samples.astype(np.float32),
+            tacho=tacho,
+            purpose=Purpose.TRANSIENT,
+            retention=Retention.REFERENCE,
+        ),
+    )
+    nothing = TelemetryBatch.empty(T0)
+    writer = Writer(world.writer_dsn)
+    position = writer.acquire("run-up")
+    record = StreamRecord(nothing, waveforms=waveforms)
+    writer.commit([CommitUnit("run-up", position.epoch, position.next_offset, record, Outcome(nothing, nothing))])
+    writer.close()
+    return number
+
+
+def test_a_start_is_seen_as_a_bode_plot(api: Any, world: World, started: int) -> None:
+    client = api.known(world.a.keys["read"])
+    newest, steady = client.get("/v1/waveforms?equipment=K-1").json()["items"]
+    assert newest["purpose"] == "transient"
+    for channel in ("de_x", "de_y"):
+        curve = client.get(f"/v1/waveforms/{newest['id']}/bode?channel={channel}").json()
+        amplitude, lag = curve["traces"]
+        speed = np.array(amplitude["x"])
+        assert len(speed) > 100
+        assert speed[0] < 600
+        assert speed[-1] > 8_500
+        top = int(np.argmax(amplitude["y"]))
+        # where a rotor with 12 % of damping peaks, a little above its undamped critical speed
+        assert speed[top] == pytest.approx(CRITICAL / np.sqrt(1 - 2 * DAMPING**2), rel=0.02)
+        assert amplitude["y"][top] == pytest.approx(2 * 12.0 / (2 * DAMPING), rel=0.15)
+        below, above = (np.interp(s, speed, lag["y"]) for s in (4_000.0, 6_800.0))
+        # nearly half a circle, more or less by the run-out, which is in a raw plot
+        assert 80 < above - below < 200
+    picture = client.get(f"/v1/waveforms/{newest['id']}/bode?form=svg")
+    assert picture.status_code == 200
+    assert picture.content.startswith(b"<?xml")
+    refused = client.get(f"/v1/waveforms/{steady['id']}/bode")
+    assert refused.status_code == 404
+    assert "tacho" in refused.text
+
+
+def test_a_start_is_not_among_the_spectra_over_time(api: Any, world: World, started: int) -> None:
+    client = api.known(world.a.keys["read"])
+    window = f"from={to_datetime(T0 - 24 * HOUR):%Y-%m-%dT%H:%M:%SZ}&to={to_datetime(T0 + HOUR):%Y-%m-%dT%H:%M:%SZ}"
+    fall = client.get(f"/v1/equipment/K-1/waterfall?channel=de_x&{window}").json()
+    assert len(fall["traces"]) == 1
+    late = f"from={to_datetime(T0 - 90 * 60 * SECOND):%Y-%m-%dT%H:%M:%SZ}&to={to_datetime(T0):%Y-%m-%dT%H:%M:%SZ}"
+    assert client.get(f"/v1/equipment/K-1/waterfall?channel=de_x&{late}").status_code == 404
 
 
 def test_of_another_organisation_there_is_nothing(api: Any, world: World, motor: int) -> None:
