@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ from core.time import HOUR
 from formats.waveform import encode_int16
 from runtime.demo.plan import COMPRESSORS, EXCAVATORS, INSTRUMENT_MODES, TRAINS, Segment
 from runtime.demo.verdict import SeededFault
+from simulators.compressor.fleet import WAVEFORMS_ABOVE
 from simulators.excavator.fleet import ExcavatorFleet
 from simulators.fleet import NEVER, CompressorTrainFleet, FaultPlan, Frames, MetroTrainFleet
 
@@ -42,6 +44,7 @@ class DemoFleet:
     def __init__(self, seed: int, segment: Segment) -> None:
         self._segment = segment
         self._turns: dict[str, int] = {}
+        self._turning: dict[str, bool] = {}
         self._latest: dict[str, tuple[int, dict[str, float]]] = {}
         leased = [seed * 100 + 81 + n for n in range(len(EXCAVATORS))]
         excavators = ExcavatorFleet(leased, segment.start, segment.period_s)
@@ -94,6 +97,10 @@ class DemoFleet:
                             taken = fleet.waveforms(frames, row, unit)
                             topic = f"servitize/v1/{TENANT}/{key}/waveform"
                             messages += [(topic, encode_int16(waveform)) for waveform in taken]
+                        if isinstance(fleet, CompressorTrainFleet) and self._started(key):
+                            start = fleet.run_up(ts, unit)
+                            if start is not None:
+                                messages.append((f"servitize/v1/{TENANT}/{key}/waveform", encode_int16(start)))
                 yield Instant(ts, tuple(messages), readings)
 
     def repair(self, equipment: str, component: str) -> int:
@@ -110,6 +117,14 @@ class DemoFleet:
             return False
         self._turns[key] = turn
         return True
+
+    def _started(self, key: str) -> bool:
+        """Whether the compressor has come up to speed since it was last asked about."""
+        speed = self._latest[key][1]["train.speed"]
+        if not math.isfinite(speed):
+            return False
+        before, self._turning[key] = self._turning.get(key, True), speed > WAVEFORMS_ABOVE
+        return self._turning[key] and not before
 
     def latest(self, equipment: str) -> tuple[int, dict[str, float]]:
         """Time (µs) and readings of the machine's last frame; NaN where a sensor said nothing."""

@@ -24,6 +24,10 @@ _SURGE_S: Final = 90.0
 """From the first flow reversal to the trip."""
 WAVEFORMS_ABOVE: Final = 7_000.0
 """r/min of the compressor: below it nothing is in steady state."""
+BLADE: Final = 8.0
+"""µm of unbalance that a part of a blade leaves behind."""
+DEPOSIT: Final = 8.4
+"""µm of unbalance of the deposit at its limit."""
 _THERMAL: Final = (
     "compressor.journal_de.temperature",
     "compressor.journal_nde.temperature",
@@ -128,6 +132,29 @@ class CompressorTrainFleet(Fleet):
             draw = int(rng.integers(2**32))
             found.append(waveforms.shaft(ts, speed, load, once, value["compressor.rotor.de_x_2x"], gaps, draw))
         return found
+
+    def run_up(self, ts: int, unit: int) -> WaveformMessage | None:
+        """What the drive-end probes saw of the unit's start that reached :data:`WAVEFORMS_ABOVE` by ``ts`` µs: from two
+        seconds of slow roll on. None where it did not start within the two minutes before."""
+        end = ts / _SECOND
+        t: FloatArray = end - np.arange(2_400, -1, -1, dtype=np.float64) * 0.05
+        speed = self._duty[unit].at(t).speed
+        slow = np.flatnonzero(speed <= SLOW_ROLL)
+        if not len(slow) or not speed[-1] > WAVEFORMS_ABOVE:
+            return None
+        first = max(0, int(slow[-1]) - 40)
+        t, speed = t[first:], speed[first:]
+        heavy = np.full(len(t), self._unbalance[unit, 0])
+        for fault in self._machine:
+            if fault.plan.unit == unit and fault.plan.mode in ("lost_blade", "unbalance_growth"):
+                clock = fault.clock(t)
+                size = BLADE * (clock > 0.0) if fault.plan.mode == "lost_blade" else DEPOSIT * np.minimum(clock, 1.3)
+                heavy = heavy + size * np.exp(2j * np.pi * fault.lot[0])
+        moved = heavy * physics.unbalance_response(speed / physics.SPEED_CRITICAL)
+        once = np.stack([moved, moved * self._y_axis[unit, 0]], axis=1) + self._runout[unit, :2]
+        rng = generator(self.seeds[unit], "run-up", ts)
+        twice = float(self._twice[unit, 0])
+        return waveforms.run_up(ts, t, speed, once, twice, self._gap[unit, :2], int(rng.integers(2**32)))
 
     def set_speed(self, unit: int, speed: float | None) -> None:
         """A set point from afar, r/min: the capacity control holds it instead of following the demand, from the next
@@ -369,10 +396,10 @@ class CompressorTrainFleet(Fleet):
         twice = np.broadcast_to(self._twice, (n, self.units, 2)).copy()
         for fault, unit, clock in self._clocks("lost_blade"):
             angle = np.exp(2j * np.pi * fault.lot[0])
-            unbalance[:, unit] += (8.0 * angle * (clock > 0.0))[:, None] * np.array([1.0, 0.85])
+            unbalance[:, unit] += (BLADE * angle * (clock > 0.0))[:, None] * np.array([1.0, 0.85])
         for fault, unit, clock in self._clocks("unbalance_growth"):
             angle = np.exp(2j * np.pi * fault.lot[0])
-            unbalance[:, unit] += (8.4 * angle * np.minimum(clock, 1.3))[:, None]
+            unbalance[:, unit] += (DEPOSIT * angle * np.minimum(clock, 1.3))[:, None]
         warm = s / np.maximum(s, 0.85)
         for _, unit, clock in self._clocks("misalignment"):
             casing = np.minimum(clock, 1.2) * warm[:, unit]

@@ -2,17 +2,19 @@
 
 Housing signals at 25.6 kHz: 1x and 2x of the motor, the gear mesh with its sidebands, twice the line, noise, and with a
 spall of the motor's drive-end bearing impacts that ring a resonance, at the defect's rate as a random walk (the cage
-slips; it does not jitter about a clock). Shaft probes at 5.12 kHz: the very vectors that are published as points.
+slips; it does not jitter about a clock). Shaft probes at 5.12 kHz: the very vectors that are published as points; and
+the same probes through a whole start, slower sampled, as a transient.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.parcels import Channel
+from core.parcels import Channel, Purpose
 from formats.decoded import WaveformMessage
 from simulators.compressor import physics
 from simulators.contract import FloatArray
@@ -21,6 +23,8 @@ HOUSING_RATE: Final = 25_600.0
 HOUSING_SAMPLES: Final = 65_536
 PROBE_RATE: Final = 5_120.0
 PROBE_SAMPLES: Final = 5_120
+RUN_UP_RATE: Final = 1_280.0
+"""Eight samples a turn at the highest speed of a start."""
 TEETH: Final = 137
 """Of the wheel on the motor's shaft; the pinion has 19."""
 LINE_HZ: Final = 50.0
@@ -96,6 +100,35 @@ def shaft(
     ]
     channels = Channel("de_x", "um", 45.0, float(gaps[0])), Channel("de_y", "um", -45.0, float(gaps[1]))
     return _message(ts, rate, channels, np.stack(moved), speed, load, pulses)
+
+
+def run_up(
+    ts: int, t: FloatArray, speed: FloatArray, once: NDArray[np.complex128], twice: float, gaps: FloatArray, seed: int
+) -> WaveformMessage:
+    """Probes ``de_x`` and ``de_y`` (µm) with a tacho through a start that ends at ``ts`` µs: ``speed`` r/min [k] and 1x
+    vectors ``once`` [k, 2] (as in :func:`shaft`) at seconds ``t`` [k], evenly spaced."""
+    rng = np.random.Generator(np.random.SFC64(seed))
+    n = int((t[-1] - t[0]) * RUN_UP_RATE)
+    moments = t[-1] - (n - np.arange(n)) / RUN_UP_RATE
+    hz = np.interp(moments, t, speed) / 60.0
+    turns = rng.uniform(0.0, 1.0) + np.cumsum(hz) / RUN_UP_RATE
+    angle = 2.0 * np.pi * turns
+    marks = np.arange(np.ceil(turns[0]), np.floor(turns[-1]) + 1)
+    pulses = np.interp(marks, turns, np.arange(n) / RUN_UP_RATE)
+    moved = []
+    for i in range(2):
+        vector = np.interp(moments, t, once[:, i].real) + 1j * np.interp(moments, t, once[:, i].imag)
+        moved.append(
+            0.5 * (vector.real * np.cos(angle) - vector.imag * np.sin(angle))
+            + 0.5 * twice * np.cos(2.0 * angle + 0.4 - 0.5 * np.pi * i)
+            + 0.6 * rng.standard_normal(n)
+        )
+    channels = Channel("de_x", "um", 45.0, float(gaps[0])), Channel("de_y", "um", -45.0, float(gaps[1]))
+    # a pulse is known to a microsecond; more digits would only swell the message
+    return replace(
+        _message(ts, RUN_UP_RATE, channels, np.stack(moved), float("nan"), float("nan"), np.round(pulses, 6)),
+        purpose=Purpose.TRANSIENT,
+    )
 
 
 def _message(
