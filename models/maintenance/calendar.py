@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from scipy import optimize, sparse
+import scipy
 
 from core.time import DAY, HOUR, MINUTE, isoformat
 
@@ -124,12 +124,12 @@ def arrange(
         )
     cost[len(pairs) + len(jobs) :] = stop_cost
     rows, columns, values, low, high = _constraints(jobs, windows, crews, pairs, place)
-    matrix = sparse.csr_array((values, (rows, columns)), shape=(len(low), count))
-    found = optimize.milp(
+    matrix = scipy.sparse.csr_array((values, (rows, columns)), shape=(len(low), count))
+    found = scipy.optimize.milp(
         cost,
-        constraints=optimize.LinearConstraint(matrix, low, high),
+        constraints=scipy.optimize.LinearConstraint(matrix, low, high),
         integrality=np.ones(count, np.int64),
-        bounds=optimize.Bounds(0, 1),
+        bounds=scipy.optimize.Bounds(0, 1),
         options={"time_limit": _TIME_LIMIT_S, "mip_rel_gap": 0.01},
     )
     # leaving everything out is always possible, so there is an answer unless time ran out before the first

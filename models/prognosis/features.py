@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 FloatArray = NDArray[np.float64]
 
@@ -128,8 +128,8 @@ class TrendState:
 
 def _mean_along(x: FloatArray, tau: float) -> FloatArray:
     keep = float(np.exp(-1.0 / tau))
-    weight = lfilter([1.0], [1.0, -keep], np.ones((len(x), 1)), axis=0)
-    mean: FloatArray = lfilter([1.0], [1.0, -keep], x, axis=0) / weight
+    weight = scipy.signal.lfilter([1.0], [1.0, -keep], np.ones((len(x), 1)), axis=0)
+    mean: FloatArray = scipy.signal.lfilter([1.0], [1.0, -keep], x, axis=0) / weight
     return mean
 
 

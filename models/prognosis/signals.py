@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from sklearn.base import BaseEstimator
 from sklearn.cross_decomposition import PLSRegression
 
@@ -109,6 +109,6 @@ def check(lives: Sequence[Life]) -> None:
 
 def _smooth(x: FloatArray) -> FloatArray:
     keep = float(np.exp(-1.0 / _SMOOTH))
-    weight = lfilter([1.0], [1.0, -keep], np.ones((len(x), 1)), axis=0)
-    smooth: FloatArray = lfilter([1.0], [1.0, -keep], x, axis=0) / weight
+    weight = scipy.signal.lfilter([1.0], [1.0, -keep], np.ones((len(x), 1)), axis=0)
+    smooth: FloatArray = scipy.signal.lfilter([1.0], [1.0, -keep], x, axis=0) / weight
     return smooth

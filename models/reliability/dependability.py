@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+import scipy
 
 from core.errors import InvalidInputError
 
@@ -30,8 +30,8 @@ def dependability(up_hours: float, repair_hours: Sequence[float], confidence: fl
         raise InvalidInputError("times are not negative")
     failures, down = len(repair_hours), sum(repair_hours)
     tail = (1 - confidence) / 2
-    low = 2 * up_hours / float(stats.chi2.ppf(1 - tail, 2 * failures + 2))
-    high = 2 * up_hours / float(stats.chi2.ppf(tail, 2 * failures)) if failures else None
+    low = 2 * up_hours / float(scipy.stats.chi2.ppf(1 - tail, 2 * failures + 2))
+    high = 2 * up_hours / float(scipy.stats.chi2.ppf(tail, 2 * failures)) if failures else None
     return Dependability(
         failures,
         up_hours / failures if failures else None,

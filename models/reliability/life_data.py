@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from core.errors import InvalidInputError
 
@@ -72,7 +72,7 @@ def fit(times: Sequence[float], failed: Sequence[bool], confidence: float = 0.90
     eta, beta = (float(p) for p in model.params)
     eta, beta = _polished(x, observed, eta, beta)
     covariance = np.asarray(np.linalg.inv(_information(x, observed, eta, beta)), np.float64)
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + confidence / 2))
     u = (x / eta) ** beta
     likelihood = float((np.log(beta / eta) * observed + (beta - 1) * np.log(x / eta) * observed - u).sum())
     gamma = math.gamma(1 + 1 / beta)

@@ -8,11 +8,12 @@ Resampling by angle: Fyfe and Munck 1997; time-synchronous average: Braun 1975, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.interpolate import BSpline, CubicSpline, PchipInterpolator, make_lsq_spline
 
 from core.errors import InvalidInputError
 from models.vibration.spectra import Spectrum, window
@@ -72,15 +73,15 @@ def angle_from_pulses(pulses: FloatArray, samples: int, rate: float, per_turn: i
         )
     t = np.arange(samples) / rate
     turns = np.arange(len(pulses)) / per_turn
-    along: CubicSpline | PchipInterpolator | BSpline
+    spline: Any = scipy.interpolate
     if len(pulses) > 40 * per_turn:
         # a rotor's inertia makes its speed smooth; a pulse's edge is only known to a sample: a spline with a knot each
         # eight pulses averages that out
         each = 8 * per_turn
         knots = np.concatenate([[pulses[0]] * 4, pulses[each:-each:each], [pulses[-1]] * 4])
-        along = make_lsq_spline(pulses, turns, knots, k=3)
+        along = spline.make_lsq_spline(pulses, turns, knots, k=3)
     else:
-        along = CubicSpline(pulses, turns) if len(pulses) > 8 else PchipInterpolator(pulses, turns)
+        along = spline.CubicSpline(pulses, turns) if len(pulses) > 8 else spline.PchipInterpolator(pulses, turns)
     angle = np.asarray(along(t), dtype=np.float64)
     angle[(t < pulses[0]) | (t > pulses[-1])] = np.nan
     return angle
@@ -114,7 +115,7 @@ def by_angle(samples: NDArray[np.floating], angle: FloatArray, per_turn: int) ->
         raise InvalidInputError("the record is shorter than one turn")
     wanted = first + np.arange((last - first) * per_turn) / per_turn
     where = np.interp(wanted, a, np.arange(len(a)))
-    return np.asarray(CubicSpline(np.arange(len(x)), x)(where)), first
+    return np.asarray(scipy.interpolate.CubicSpline(np.arange(len(x)), x)(where)), first
 
 
 def order_spectrum(samples: NDArray[np.floating], angle: FloatArray, *, per_turn: int = 64) -> Spectrum:

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from core.errors import InvalidInputError
 
@@ -66,7 +67,7 @@ class Line:
 @lru_cache(maxsize=32)
 def window(name: str, length: int) -> FloatArray:
     """A periodic window of a length, by name; cached, so not to be written to."""
-    made = np.asarray(signal.get_window(name, length), dtype=np.float64)
+    made = np.asarray(scipy.signal.get_window(name, length), dtype=np.float64)
     made.setflags(write=False)
     return made
 

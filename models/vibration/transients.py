@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from core.errors import InvalidInputError
 from models.vibration.orders import fitted
@@ -221,7 +221,8 @@ def _fit(n: FloatArray, v: ComplexArray, guess: float) -> tuple[float, float, fl
     scale = float(np.sum(np.abs(v - v.mean()) ** 2)) or 1.0
     best: tuple[float, Any] | None = None
     for damping in (0.03, 0.1, 0.25):
-        found = least_squares(residual, [1.0, np.log(damping)], bounds=([0.8, np.log(0.004)], [1.2, np.log(1.0)]))
+        bounds = ([0.8, np.log(0.004)], [1.2, np.log(1.0)])
+        found = scipy.optimize.least_squares(residual, [1.0, np.log(damping)], bounds=bounds)
         if best is None or found.cost < best[0]:
             best = (float(found.cost), found.x)
     assert best is not None
