@@ -90,6 +90,9 @@ class NewInspection(Strict):
     tolerance: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 4
     max_age_minutes: Minutes = 10
     capture: Key | None = Field(None, description="A command of class read that each round asks for")
+    channels: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=120)]], Field(max_length=20)] = (
+        Field(default=[], description="Of a waveform that each round asks for; none: no waveform")
+    )
 
 
 class Inspection(Answer):
@@ -102,6 +105,7 @@ class Inspection(Answer):
     tolerance: float
     max_age_minutes: float
     capture: str | None
+    channels: list[str]
     next_at: Moment
     stopped_at: Moment | None
     made_by: str
@@ -115,4 +119,5 @@ class Report(Answer):
     points: dict[str, Any] = Field(
         description="By point: value, its time, baseline mean and deviation, finding or null"
     )
-    command_id: int | None = Field(description="The capture that was asked for")
+    command_id: int | None = Field(description="The reading command that was asked for")
+    waveforms: list[int] = Field(description="Numbers of the waveforms that answered; the page shows them")

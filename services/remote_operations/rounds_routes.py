@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
 
 from core.command import CommandClass
 from core.errors import InvalidInputError, NotFoundError
@@ -14,9 +15,9 @@ from services.api.database import Row, Transaction
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import Number, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import LongNumber, Number, Pages, equipment_id, maybe_equipment_id
 from services.remote_operations import rounds_model as model
-from services.remote_operations import service
+from services.remote_operations import rounds_page, service
 from services.telemetry.model import EquipmentRef
 
 router = APIRouter(tags=["remote operations"])
@@ -46,6 +47,7 @@ _INSPECTION: Final[dict[str, Any]] = {
     "tolerance": 4.0,
     "max_age_minutes": 10.0,
     "capture": None,
+    "channels": ["motor.de"],
     "next_at": "2026-11-23T02:00:00Z",
     "stopped_at": None,
     "made_by": "api-key:5mTq0aXe",
@@ -67,6 +69,7 @@ _REPORT: Final[dict[str, Any]] = {
         }
     },
     "command_id": None,
+    "waveforms": [812],
 }
 
 
@@ -192,6 +195,7 @@ async def plan_inspection(session: Operating, body: model.NewInspection) -> mode
         tolerance=body.tolerance,
         max_age_minutes=body.max_age_minutes,
         capture=body.capture,
+        channels=body.channels,
         who=session.principal.actor,
     )
     await session.audit("inspection.planned", f"inspection/{made}", equipment=found)
@@ -218,4 +222,23 @@ async def stop_inspection(session: Operating, inspection: Number) -> None:
 async def inspection_reports(session: Reading, inspection: Number, paging: Pages) -> Page[model.Report]:
     """Also those without findings."""
     await _one_inspection(session.db, inspection)
-    return await paging.listed(session, "inspection_reports", model.Report.model_validate, plan=inspection)
+    return await paging.listed(session, "inspection_reports", model.Report.model_validate, plan=inspection, id=None)
+
+
+@router.get(
+    "/inspection-reports/{report}/page",
+    summary="A round's report to read",
+    response_class=HTMLResponse,
+    responses={
+        200: {"content": {"text/html": {"example": "<!doctype html>…"}}},
+        **responses("not-found"),
+    },
+)
+async def inspection_report_page(session: Reading, report: LongNumber) -> HTMLResponse:
+    """One page without scripts, with pictures of the waveforms that the round asked for."""
+    rows = await session.db.rows("inspection_reports", plan=None, id=report, after=None, count=1)
+    if not rows:
+        raise NotFoundError("there is no such report, or it is not yours to see")
+    plan = await _one_inspection(session.db, rows[0]["plan_id"])
+    found = model.Report.model_validate(rows[0])
+    return HTMLResponse(await rounds_page.page(session.db, plan, found, session.app.parse_type))

@@ -313,5 +313,41 @@ def test_a_case_by_hand_and_a_waveform_on_demand(api: Any, world: World, motor: 
     assert reader.post("/v1/equipment/M-1/captures", json={"channels": ["de"]}).status_code == 403
 
 
+def test_an_inspection_shows_what_it_captured(api: Any, world: World, motor: int) -> None:
+    client = api.known(world.a.keys["all"])
+    ((point,),) = world.execute("SELECT key FROM servitize.point WHERE equipment_id = %s ORDER BY id LIMIT 1", [motor])
+    order = {"equipment": "M-1", "title": "Night round", "points": [point], "every_minutes": 60, "channels": ["de"]}
+    plan = client.post("/v1/inspections", json=order)
+    assert plan.status_code == 201, plan.text
+    world.execute("SELECT servitize.run_inspections()")
+    path = f"/v1/inspections/{plan.json()['id']}/reports"
+    (report,) = client.get(path).json()["items"]
+    page = f"/v1/inspection-reports/{report['id']}/page"
+    assert (report["waveforms"], "has not answered" in client.get(page).text) == ([], True)
+    ((word,),) = world.execute("SELECT word FROM servitize.capture_request WHERE requested_by = 'inspection'")
+    sent = Waveform(
+        motor, T0 + HOUR, RATE, (Channel("de", "m/s2"),), spalled(0.4, 1).astype(np.float32)[None], TURN, request=word
+    )
+    nothing = TelemetryBatch.empty(T0)
+    writer = Writer(world.writer_dsn)
+    position = writer.acquire("captured")
+    unit = CommitUnit(
+        "captured",
+        position.epoch,
+        position.next_offset,
+        StreamRecord(nothing, waveforms=(sent,)),
+        Outcome(nothing, nothing),
+    )
+    writer.commit([unit])
+    writer.close()
+    (report,) = client.get(path).json()["items"]
+    assert len(report["waveforms"]) == 1
+    shown = client.get(page)
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "data:image/svg+xml;base64," in shown.text
+    assert "Night round" in shown.text
+    assert api.known(world.b.keys["all"]).get(page).status_code == 404
+
+
 def test_nobody_looks_at_what_is_looked_at(state: AppState) -> None:
     assert asyncio.run_coroutine_threadsafe(worker.look(state), state.loop).result(30) is False  # type: ignore[arg-type]

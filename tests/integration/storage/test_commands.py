@@ -293,7 +293,7 @@ def test_an_inspection_compares_with_the_machines_own_past(store: Store) -> None
     with store.api(store.acme) as c:
         plan = load("api_rounds").plan_inspection(
             c, equipment=store.ours, title="Night round", points=["t1", "t2"], every_minutes=60.0, baseline_days=14.0,
-            tolerance=4.0, max_age_minutes=10.0, capture="read_settings", who="anna",
+            tolerance=4.0, max_age_minutes=10.0, capture="read_settings", channels=["de", "nde"], who="anna",
         )  # fmt: skip
     assert platform(store, "run_inspections") == 1
     assert platform(store, "run_inspections") == 0
@@ -302,6 +302,11 @@ def test_an_inspection_compares_with_the_machines_own_past(store: Store) -> None
     assert "deviations from its mean" in points["t1"]["finding"]
     assert points["t2"]["finding"] == "no fresh reading"
     assert state(store, command) == "approved"
+    captures = (
+        "SELECT c.channels, c.requested_by FROM servitize.inspection_report r"
+        " JOIN servitize.capture_request c ON c.id = r.capture_id"
+    )
+    assert store.all(captures) == [(["de", "nde"], "inspection")]
     assert store.one("SELECT count(*) FROM servitize.outbox WHERE kind = 'inspection'") == 1
     with store.api(store.acme) as c:
         load("api_rounds").stop_inspection(c, plan=plan)

@@ -161,6 +161,7 @@ API_CALLS |= {
     "set_inhibit",
 }
 API_READS |= {"inspection_plan", "inspection_report", "rollout", "rollout_member"}
+API_CALLS |= {"hold_device", "hold_grant", "own_identities", "readings_packed"}
 API_CALLS |= {"plan_inspection", "start_rollout", "steer_rollout", "stop_inspection"}
 # access: who may come in
 API_READS |= {"app_user", "identity_issuer", "request_memory", "role_scope"}
