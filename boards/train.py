@@ -47,22 +47,59 @@ HEADER: Final = Panel(
     refresh=10,
     follows=(Follow.ALARMS,),
 )
-CARS: Final = Panel(
-    "cars",
-    "Cars and subsystems",
-    "Which car, which subsystem?",
-    Kind.MATRIX,
-    Query("train", "cars"),
-    width=12,
-    height=10,
-    unit="%",
-    decimals=0,
-    zones=HEALTH,
-    values=SUBSYSTEMS,
-    links=(TO_COMPONENT,),
-    refresh=30,
-    follows=(Follow.ALARMS,),
-)
+
+
+def by_subsystem(
+    key: str, title: str, question: str, query: Query, *, width: int = 12, refresh: int = 30, empty: str = ""
+) -> Panel:
+    """Health of subsystems, a row each, by car or by train."""
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.MATRIX,
+        query,
+        width=width,
+        height=10,
+        unit="%",
+        decimals=0,
+        zones=HEALTH,
+        values=SUBSYSTEMS,
+        links=(TO_COMPONENT,),
+        refresh=refresh,
+        follows=(Follow.ALARMS,),
+        empty=empty,
+    )
+
+
+def by_place(
+    key: str,
+    title: str,
+    question: str,
+    query: Query,
+    unit: str,
+    zones: Zones,
+    *,
+    decimals: int = 1,
+    refresh: int = 30,
+    empty: str = "The train was not in service long enough yet.",
+) -> Panel:
+    """One figure of every door, every axle box …, where it sits on the train."""
+    return Panel(
+        key,
+        title,
+        question,
+        Kind.MATRIX,
+        query,
+        width=12,
+        height=10,
+        unit=unit,
+        decimals=decimals,
+        zones=zones,
+        links=(TO_COMPONENT,),
+        refresh=refresh,
+        empty=empty,
+    )
 
 
 def bars_by_part(
@@ -125,6 +162,8 @@ def over_time(
     )
 
 
+CARS: Final = by_subsystem("cars", "Cars and subsystems", "Which car, which subsystem?", Query("train", "cars"))
+
 TRAIN: Final = Board(
     "train",
     "Train",
@@ -135,18 +174,13 @@ TRAIN: Final = Board(
             "",
             (
                 CARS,
-                Panel(
+                by_place(
                     "axle_boxes",
                     "Axle boxes over their peers",
                     "Which box runs hotter than the others at its place?",
-                    Kind.MATRIX,
                     Query("train", "axle_boxes"),
-                    width=12,
-                    height=10,
-                    unit="K",
-                    decimals=1,
-                    zones=BOX_EXCESS,
-                    links=(TO_COMPONENT,),
+                    "K",
+                    BOX_EXCESS,
                     refresh=10,
                 ),
             ),

@@ -7,7 +7,7 @@ from typing import Final
 
 from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Series, Zones
 from boards.equipment import STATES
-from boards.train import BOX_EXCESS, CARS, HEADER, SUBSYSTEMS, bars_by_part, over_time
+from boards.train import BOX_EXCESS, CARS, HEADER, bars_by_part, by_place, by_subsystem, over_time
 from boards.words import (
     ALARM_MARKS,
     ANY_IS_ADVISORY,
@@ -16,7 +16,6 @@ from boards.words import (
     HEALTH,
     MACHINE_STATES,
     NONE_IS_GOOD,
-    TO_COMPONENT,
     TO_EQUIPMENT,
     machine,
 )
@@ -84,36 +83,24 @@ def _spread(key: str, title: str, question: str, pattern: str, unit: str, zones:
     )
 
 
-_DOORS: Final = Panel(
+_DOORS: Final = by_place(
     "doors",
     "Doors: current against the others",
     "Which door closes with more current than the doors of the same stop?",
-    Kind.MATRIX,
     Query("trains", "doors"),
-    width=12,
-    height=10,
-    unit="1",
+    "1",
+    FRICTION,
     decimals=2,
-    zones=FRICTION,
-    links=(TO_COMPONENT,),
-    refresh=30,
     empty="The doors have not closed often enough yet.",
 )
 
-_BOXES: Final = Panel(
+_BOXES: Final = by_place(
     "boxes",
     "Axle boxes over their peers, less what the axle shares",
     "Which bearing is it, and not a brake or a new wheelset?",
-    Kind.MATRIX,
     Query("trains", "boxes"),
-    width=12,
-    height=10,
-    unit="K",
-    decimals=1,
-    zones=BOX_EXCESS,
-    links=(TO_COMPONENT,),
-    refresh=30,
-    empty="The train was not in service long enough yet.",
+    "K",
+    BOX_EXCESS,
 )
 
 _TROUBLES: Final = Panel(
@@ -299,21 +286,13 @@ TRAINS: Final = Board(
         Row(
             "",
             (
-                Panel(
+                by_subsystem(
                     "subsystems",
                     "Trains and subsystems",
                     "Which subsystem troubles which train?",
-                    Kind.MATRIX,
                     Query("trains", "subsystems"),
                     width=24,
-                    height=10,
-                    unit="%",
-                    decimals=0,
-                    zones=HEALTH,
-                    values=SUBSYSTEMS,
-                    links=(TO_COMPONENT,),
                     refresh=60,
-                    follows=(Follow.ALARMS,),
                     empty="No machine counts kilometres.",
                 ),
             ),
