@@ -49,6 +49,9 @@ def create(
     from services.api.access import Role, Scope, least_role, scopes_of
     from storage import admin
 
+    person = person.strip() if person is not None else None
+    if person == "":
+        raise InvalidInputError("a person has a name", hint="leave --person out for a key that nobody owns")
     if role is not None and role not in set(Role):
         raise InvalidInputError(f"there is no role {role!r}", hint=f"one of {', '.join(Role)}")
     scopes = scope or sorted(scopes_of(role or Role.VIEWER))

@@ -12,6 +12,7 @@ from services.remote_operations.model import Key, Note, Number, Property
 from services.telemetry.model import EquipmentRef
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Channel = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Machine = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Cohort = Annotated[list[Machine], Field(min_length=1, max_length=1000)]
 Minutes = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
@@ -90,8 +91,8 @@ class NewInspection(Strict):
     tolerance: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 4
     max_age_minutes: Minutes = 10
     capture: Key | None = Field(None, description="A command of class read that each round asks for")
-    channels: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=120)]], Field(max_length=20)] = (
-        Field(default=[], description="Of a waveform that each round asks for; none: no waveform")
+    channels: Annotated[list[Channel], Field(max_length=20)] = Field(
+        default=[], description="Of a waveform that each round asks for; none: no waveform"
     )
 
 

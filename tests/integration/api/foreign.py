@@ -72,6 +72,13 @@ FOREIGN: dict[str, Maker] = {
         "INSERT INTO servitize.inspection_plan (equipment_id, title, points, every, made_by, next_at)"
         " VALUES (%(equipment)s, 't', '{vibration}', '1 day', 'them', now() + interval '1 day') RETURNING id"
     ),
+    "report": row(
+        "WITH p AS (INSERT INTO servitize.inspection_plan (equipment_id, title, points, every, made_by, next_at)"
+        " VALUES (%(equipment)s, 't', '{vibration}', '1 day', 'them', now() + interval '1 day')"
+        " RETURNING id, equipment_id)"
+        " INSERT INTO servitize.inspection_report (plan_id, equipment_id, findings, points)"
+        " SELECT p.id, p.equipment_id, 0, '{}' FROM p RETURNING id"
+    ),
     "inhibit": row(
         "INSERT INTO servitize.emergency_inhibit (tenant_id, equipment_id, reason, set_by)"
         " VALUES (%(tenant)s, %(equipment)s, 'r', 'them') RETURNING id"
