@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from boards.web.app import mount
 from boards.web.session import Doorkeeper
+from models.types import load_type, to_document
 from services.api.settings import ApiSettings
 from storage import admin
 from tests.integration.api.conftest import Running, World, serving
@@ -236,3 +238,20 @@ class TestPages:
                 if {"ready", "pulse"} <= heard.keys():
                     break
         assert '"unacknowledged"' in heard["pulse"]
+
+
+def test_a_train_of_any_name_has_the_board_for_what_it_has(door: httpx2.Client, world: World) -> None:
+    type_ = load_type((Path(__file__).parents[2] / "judges/train/regional.yaml").read_text(encoding="utf-8"))
+    with psycopg.connect(world.owner_dsn) as connection:
+        connection.execute(b"SET ROLE servitize_owner")
+        admin.publish_type(connection, type_, to_document(type_))
+        number = admin.create_equipment(connection, world.a.id, "R-1", type_, name="Regional 1")
+    sign_in(door, world.a.keys["read"])
+    page = door.get(f"/board/equipment?equipment={number}", headers=PAGE).text
+    assert "/board/train_health" in page
+    assert f"/board/train_health?equipment={world.a.equipment}" not in page
+    other = door.get(f"/board/equipment?equipment={world.a.equipment}", headers=PAGE).text
+    assert "/board/train_health" not in other
+    chooser = door.get("/board/train_health", headers=PAGE).text
+    assert "Regional 1" in chooser
+    assert "/board/compressor" not in chooser
