@@ -58,7 +58,10 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
     reach there. ``agree``: alarm only where T² *and* Q are over their limits, instead of either. ``steady``: a sensor
     keeps steady if its variogram at the long lag is less than so many times what noise alone would give, or has been
     seen to stray often enough for that to be known. ``release``: share of the limit below which an alarm goes.
-    ``regressor``: see :class:`~models.normal.operating.OperatingPoint`.
+    ``each_limit``: alarm also where one sensor alone is so many standard deviations from what the others say of it
+    (infinite: not); raised for each sensor to what healthy machines reach. ``calm_s``: nothing is said or learned for
+    so long after a setting moved between two rows by more than ``calm`` of its standard deviation: what is slow lags.
+    ``regressor``, ``beyond``: see :class:`~models.normal.operating.OperatingPoint`.
 
     ``sensors``, ``settings``, ``units``: names of the columns, kept with the model.
 
@@ -88,6 +91,10 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         every_s: float = 0.0,
         t_limit: float = 5.0,
         q_limit: float = 5.0,
+        each_limit: float = np.inf,
+        calm_s: float = 0.0,
+        calm: float = 0.25,
+        beyond: float = 0.25,
         release: float = 0.9,
         agree: bool = False,
         steady: float = 15.0,
@@ -108,6 +115,10 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         self.every_s = every_s
         self.t_limit = t_limit
         self.q_limit = q_limit
+        self.each_limit = each_limit
+        self.calm_s = calm_s
+        self.calm = calm
+        self.beyond = beyond
         self.release = release
         self.agree = agree
         self.steady = steady
@@ -136,6 +147,8 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         self.noise_ = learned.noise
         self.step_s_ = learned.step_s
         self.limits_ = np.array([self.t_limit, self.q_limit])
+        self.each_limits_ = np.full(len(self.used_), float(self.each_limit))
+        self.setting_scale_ = learned.setting_scale
         self.metrics_ = dict(learned.facts)
         if self.calibrate:
             learning.calibrate(self, histories)
@@ -145,7 +158,7 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
 
     def start(self, machines: int) -> NormalState:
         """Nothing is known of these machines but their type."""
-        return NormalState.new(machines, len(self.used_))
+        return NormalState.new(machines, len(self.used_), len(self.setting_scale_))
 
     def step(
         self,
@@ -176,7 +189,7 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         anew = (before[i] < 0) | (gap > _FORGOTTEN * self.smooth_s) | ~in_state
         dt = np.minimum(gap, self.smooth_s)
         own = settings[i]
-        foreign = self.operating_.foreign(own)
+        foreign = self.operating_.foreign(own) | self._moved(state, r, now, own, anew)
         residual = (sensors[np.ix_(i, self.used_)] - self.operating_.expected(own)[:, self.used_]) / self.scale_
         smooth = self._smooth(state, r, residual, np.where(anew, self.step_s_, gap), anew, in_state & ~foreign)
         since = np.where(in_state, np.where(anew | (state.since[r] < 0), now, state.since[r]), NONE)
@@ -230,6 +243,16 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
 
     # --- within ---
 
+    def _moved(self, state: NormalState, r: Index, now: IntArray, own: FloatArray, anew: BoolArray) -> BoolArray:
+        """Which machines are driven otherwise than ``calm_s`` ago, so that what is slow has not followed yet."""
+        if not self.calm_s:
+            return np.zeros(len(r), np.bool_)
+        moved = anew | other_settings(state.settings[r], own, self.setting_scale_, self.calm)
+        state.settings[r] = np.where(np.isfinite(own), own, state.settings[r])
+        state.moved[r] = np.where(moved, now, state.moved[r])
+        restless: BoolArray = now - state.moved[r] < self.calm_s * _US
+        return restless
+
     @property
     def scale_all_(self) -> FloatArray:
         """Standard deviation of each sensor in its own unit, NaN where it was never seen to move."""
@@ -279,7 +302,8 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         q = np.where(any_steady, np.sqrt(share.sum(1) / np.maximum(steady.sum(1), 1)), np.nan)
         t2, q2 = t / self.limits_[0], q / self.limits_[1]
         both = np.minimum(t2, q2) if self.agree else np.maximum(t2, q2)
-        distance = np.where(any_steady, both, t2)
+        each = (np.where(known, np.abs(against), 0.0) / self.each_limits_).max(1)
+        distance = np.maximum(np.where(any_steady, both, t2), each)
         alarm = self._alarm(state, r, dt, distance)
         self._recentre(state, r, dt, away, known, distance, alarm | held)
         removes = np.where(known, against**2, 0.0)
@@ -287,12 +311,16 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         most = removes[np.arange(len(r)), suspect]
         rest = np.sqrt(np.maximum(square - most, 0.0) / np.maximum(count - 1, 1)) / self.limits_[0]
         alone = (distance >= 1.0) & (rest < _REST) & (count >= 3)
+        if np.isfinite(self.each_limits_).any() and alone.any():
+            k = np.flatnonzero(alone)
+            alone[k] = self._without(known[k], variance[k], weighted[k], precision[k], suspect[k]) < _REST
         out.fill(
             i,
             self.used_,
             self.scale_,
             t2=t2,
             q=q2,
+            each=each,
             distance=distance,
             residual=np.where(known, weighted / precision, np.nan),
             against=np.where(known, against, np.nan),
@@ -318,6 +346,22 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
             k = np.flatnonzero(~complete)
             precision[k], weighted[k], square[k] = filled(away[k], known[k], variance[k], self.axes_)
         return away, precision, weighted, square
+
+    def _without(
+        self, known: BoolArray, variance: FloatArray, weighted: FloatArray, precision: FloatArray, suspect: Index
+    ) -> FloatArray:
+        """How far the farthest of the others is from what the rest say of it, in units of its limit, the suspect not
+        being heard. Exact where nothing is unknown."""
+        row = np.arange(len(suspect))
+        column = product(self.axes_[suspect] / variance, self.axes_.T)
+        own = precision[row, suspect][:, None]
+        left = precision - column**2 / own
+        apart = weighted - column * weighted[row, suspect][:, None] / own
+        apart = np.abs(apart) / np.sqrt(np.maximum(left, 1e-12 * precision))
+        apart = np.where(known, apart, 0.0) / self.each_limits_
+        apart[row, suspect] = 0.0
+        farthest: FloatArray = apart.max(1)
+        return farthest
 
     def _alarm(self, state: NormalState, r: Index, dt: FloatArray, distance: FloatArray) -> BoolArray:
         over, under = distance > 1.0, distance < self.release
@@ -349,6 +393,12 @@ class NormalBehaviour(BaseEstimator):  # type: ignore[misc]
         state.baseline[r] += np.where(healthy[:, None], moved, 0.0)
         state.learned[r] = learned
         state.frozen[r] = np.where(stands, state.frozen[r] + dt, np.maximum(state.frozen[r] - dt, 0.0))
+
+
+def other_settings(before: FloatArray, now: FloatArray, scale: FloatArray, calm: float) -> BoolArray:
+    """Whether a machine is driven otherwise than a row before: [rows]; a setting that was or is unknown is no news."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(now - before) > calm * scale).any(axis=-1))
 
 
 def product_of_squares(variances: FloatArray, axes: FloatArray) -> FloatArray:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from sklearn.base import clone
 
 from core.errors import InvalidInputError
@@ -36,6 +36,8 @@ _LONG: Final = 40.0
 _HALVES: Final = 4
 """From so many machines on limits are judged on machines not learned from, else on the later half of each."""
 _ROOM: Final = 1.2
+_ROOM_EACH: Final = 1.6
+"""The same for one sensor: of many, the farthest is looked at, and the most that each reached is one number."""
 """Over what healthy machines reach."""
 _REACHED: Final = 0.999
 _NO_LIMIT: Final = 1e9
@@ -68,6 +70,7 @@ class Learned:
     between: FloatArray
     noise: FloatArray
     step_s: float
+    setting_scale: FloatArray
     facts: dict[str, float]
 
 
@@ -90,7 +93,10 @@ def learn(model: NormalBehaviour, histories: Sequence[History]) -> Learned:
     """Operating point, scales, spread and differences between machines."""
     check(histories)
     kept = [thinned(h, model.every_s) for h in histories if len(h) >= 2]
+    setting_scale = np.nanstd(np.concatenate([h.settings for h in kept]), axis=0)
     step_s = float(np.median(np.concatenate([np.diff(h.ts) for h in kept]))) / _US
+    if model.calm_s:
+        kept = [h for h in (calmed(h, setting_scale, model.calm, model.calm_s) for h in kept) if len(h) >= 2]
     operating, residuals, offsets = _expected(model, kept)
     inside = np.concatenate([r - o for r, o in zip(residuals, offsets, strict=True)])
     raw = np.concatenate([h.sensors for h in kept])
@@ -120,13 +126,14 @@ def learn(model: NormalBehaviour, histories: Sequence[History]) -> Learned:
         "regimes": float(len(operating.regimes_.centres_)) if operating.regressor_ is None else 0.0,
         "stretches": found.stretches,
     }  # fmt: skip
-    return Learned(operating, used, scale, found, between, noise, step_s, facts)
+    return Learned(operating, used, scale, found, between, noise, step_s, setting_scale, facts)
 
 
 def calibrate(model: NormalBehaviour, histories: Sequence[History]) -> None:
     """Raise the limits to what healthy machines reach that the model had not seen; nothing if histories are short."""
     long = [h for h in histories if len(h) and (h.ts[-1] - h.ts[0]) / _US >= 2 * _LONG * model.smooth_s]
     if not long:
+        model.each_limits_ = np.full(len(model.used_), np.inf)  # how far one sensor strays by itself is not known
         return
     if len(long) >= _HALVES:
         taught, judged = long[::2], [(h, 0) for h in long[1::2]]
@@ -136,17 +143,23 @@ def calibrate(model: NormalBehaviour, histories: Sequence[History]) -> None:
         return
     half = clone(model).set_params(calibrate=False).fit(taught)
     half.limits_ = np.full(2, _NO_LIMIT)  # all of it is healthy: nothing alarms, the baseline follows as it would
+    half.each_limits_ = np.full(len(half.used_), _NO_LIMIT)
     reached: list[list[FloatArray]] = [[], []]
+    each = np.zeros(len(half.scale_all_))
     for h, first in judged:
         scores = half.run(h)
         for found, level in zip(reached, (scores.t2, scores.q), strict=True):
             found.append(level[first:] * _NO_LIMIT)
+        each = np.fmax(each, np.fmax.reduce(np.abs(scores.against[first:]), axis=0, initial=0.0))
     for k, found in enumerate(reached):
         values = np.concatenate(found)
         values = values[np.isfinite(values)]
         if len(values):
             model.limits_[k] = max(model.limits_[k], _ROOM * float(np.quantile(values, _REACHED)))
+    model.each_limits_ = np.maximum(model.each_limits_, _ROOM_EACH * each[model.used_])
     model.metrics_["t_limit"], model.metrics_["q_limit"] = (float(x) for x in model.limits_)
+    if np.isfinite(model.each_limit):
+        model.metrics_["each_limit"] = float(np.median(model.each_limits_))
 
 
 def thinned(history: History, every_s: float) -> History:
@@ -156,6 +169,15 @@ def thinned(history: History, every_s: float) -> History:
     slot = history.ts // int(every_s * _US)
     first = np.flatnonzero(np.diff(slot, prepend=slot[0] - 1) > 0)
     return History(history.ts[first], history.settings[first], history.sensors[first])
+
+
+def calmed(history: History, scale: FloatArray, calm: float, calm_s: float) -> History:
+    """The rows that scoring would take: those with settings like ``calm_s`` before."""
+    with np.errstate(invalid="ignore"):
+        moved = (np.abs(np.diff(history.settings, axis=0)) > calm * scale).any(axis=1)
+    last = np.maximum.accumulate(np.where(np.append(True, moved), history.ts, history.ts[0]))
+    kept = history.ts - last >= calm_s * _US
+    return History(history.ts[kept], history.settings[kept], history.sensors[kept])
 
 
 def smoothed_grids(
@@ -170,8 +192,8 @@ def smoothed_grids(
         grid = np.full((int(place[-1]) + 1, values.shape[1]), np.nan)
         grid[place] = values
         known = np.isfinite(grid)
-        total = lfilter([1.0 - keep], [1.0, -keep], np.where(known, grid, 0.0), axis=0)
-        weight = lfilter([1.0 - keep], [1.0, -keep], known.astype(float), axis=0)
+        total = scipy.signal.lfilter([1.0 - keep], [1.0, -keep], np.where(known, grid, 0.0), axis=0)
+        weight = scipy.signal.lfilter([1.0 - keep], [1.0, -keep], known.astype(float), axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             grids.append(np.where(weight >= _FULL, total / weight, np.nan))
     return grids
@@ -188,7 +210,7 @@ def _expected(
 ) -> tuple[OperatingPoint, list[FloatArray], list[FloatArray]]:
     """The operating point's part, learned within machines: what one machine always has over another is no effect of how
     it is driven. (fitted, residuals per machine, offset per machine)"""
-    operating = OperatingPoint(model.regressor, random_state=model.random_state)
+    operating = OperatingPoint(model.regressor, random_state=model.random_state, beyond=model.beyond)
     settings = np.concatenate([h.settings for h in histories])
     offsets = [np.zeros(h.sensors.shape[1]) for h in histories]
     residuals: list[FloatArray] = []

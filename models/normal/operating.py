@@ -23,19 +23,18 @@ _SMALL: Final = 1e-6
 """Of a standardised setting: one that moves less within a regime has no slope there."""
 _AS_GOOD: Final = 1.1
 """Times the variance that several regimes leave."""
-_BEYOND: Final = 0.25
-"""Of the width of what was seen: an operating point further outside is foreign, and nothing is expected there."""
 
 
 class OperatingPoint(BaseEstimator):  # type: ignore[misc]
-    """Expected sensors [rows, m] from settings [rows, k]: a line, and a parabola where there are rows enough, per
-    regime.
+    """Expected sensors [rows, m] from settings [rows, k]: a line, and a parabola (with what two settings do together)
+    where there are rows enough, per regime.
 
     Regimes are found, not given (:class:`~models.prognosis.regimes.RegimeNormaliser`); k may be 0: then what is
     expected is the mean. ``regressor``: any of scikit-learn's that takes several targets, instead of the parabola (it
-    sees the settings standardised). NaN in a sensor leaves that value out; rows with NaN in a setting are not used.
+    sees the settings standardised). ``beyond``: an operating point further outside of what was seen than this share of
+    its width is foreign. NaN in a sensor leaves that value out; rows with NaN in a setting are not used.
 
-    Attributes: ``low_``, ``high_`` [k] of what was seen, ``regimes_``, ``coefficients_`` [regimes, 1 + 2k, m].
+    Attributes: ``low_``, ``high_`` [k] of what was seen, ``regimes_``, ``coefficients_`` [regimes, terms, m].
 
     >>> load = np.linspace(0, 1, 200)[:, None]
     >>> fitted = OperatingPoint().fit(load, np.hstack([20 + 60 * load, 5 - load**2]))
@@ -43,10 +42,13 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
     True
     """
 
-    def __init__(self, regressor: Any = None, max_regimes: int = 6, random_state: int = 0) -> None:
+    def __init__(
+        self, regressor: Any = None, max_regimes: int = 6, random_state: int = 0, beyond: float = 0.25
+    ) -> None:
         self.regressor = regressor
         self.max_regimes = max_regimes
         self.random_state = random_state
+        self.beyond = beyond
 
     def fit(self, settings: FloatArray, sensors: FloatArray, *, again: bool = False) -> Self:
         """``again``: on the same settings as before, so in the regimes already found."""
@@ -87,7 +89,7 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
     def _coefficients(self, settings: FloatArray, sensors: FloatArray, mean: FloatArray) -> FloatArray:
         count, k = len(self.regimes_.centres_), settings.shape[1]
         regime, terms = self.regimes_.regime(settings), self._terms(settings)
-        found = np.zeros((count, 1 + 2 * k, sensors.shape[1]))
+        found = np.zeros((count, terms.shape[1], sensors.shape[1]))
         for r in range(count):
             mine = regime == r
             found[r] = _solve(terms[mine], sensors[mine], mean, k)
@@ -113,7 +115,7 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
 
     def foreign(self, settings: FloatArray) -> BoolArray:
         """[rows]: an operating point far outside everything that was learned from, or an unknown one."""
-        margin = _BEYOND * (self.high_ - self.low_) + 1e-9 * (1.0 + np.abs(self.high_))
+        margin = self.beyond * (self.high_ - self.low_) + 1e-9 * (1.0 + np.abs(self.high_))
         with np.errstate(invalid="ignore"):
             inside = (settings >= self.low_ - margin) & (settings <= self.high_ + margin)
         foreign: BoolArray = np.logical_not(inside.all(1))
@@ -121,7 +123,8 @@ class OperatingPoint(BaseEstimator):  # type: ignore[misc]
 
     def _terms(self, settings: FloatArray) -> FloatArray:
         z = (settings - self.centre_) / self.scale_
-        return np.hstack([np.ones((len(z), 1)), z, z * z])
+        first, second = np.triu_indices(z.shape[1], 1)
+        return np.hstack([np.ones((len(z), 1)), z, z * z, z[:, first] * z[:, second]])
 
 
 def _mean(column: FloatArray) -> float:
@@ -139,7 +142,7 @@ def _solve(terms: FloatArray, sensors: FloatArray, mean: FloatArray, k: int) -> 
         n = int(rows.sum())
         if n < 2:
             continue
-        used = next((u for u in (1 + 2 * k, 1 + k) if n >= _ROWS_PER_TERM * u), 1)
+        used = next((u for u in (terms.shape[1], 1 + 2 * k, 1 + k) if n >= _ROWS_PER_TERM * u), 1)
         a, y = terms[rows, :used], sensors[rows, j]
         centre, spread = a[:, 1:].mean(0), a[:, 1:].std(0) + _SMALL
         z = (a[:, 1:] - centre) / spread

@@ -18,7 +18,8 @@ Index = NDArray[np.intp]
 class Scores:
     """Of r machines with m sensors; NaN, −1 or False where nothing could be said.
 
-    ``t2``, ``q`` in units of their limits, ``distance`` of the two as the model is told to take them: 1 is the limit.
+    ``t2``, ``q``, ``each`` (the sensor farthest from what the others say of it) in units of their limits, ``distance``
+    of them as the model is told to take them: 1 is the limit.
     ``residual`` [r, m] measured − expected from the operating point, the machine's baseline and the *other* sensors,
     smoothed, in the points' units; ``against`` [r, m] the same in standard deviations of what the others leave open:
     its sign says which way. ``contribution`` [r, m] sums to 1. ``instrument`` column of the one channel without which
@@ -28,6 +29,7 @@ class Scores:
 
     t2: FloatArray
     q: FloatArray
+    each: FloatArray
     distance: FloatArray
     residual: FloatArray
     against: FloatArray
@@ -50,8 +52,8 @@ class Scores:
             return np.zeros(rows, np.bool_)
 
         return cls(
-            narrow(), narrow(), narrow(), wide(), wide(), wide(), np.full(rows, -1, np.int64), narrow(), no(), no(),
-            narrow(),
+            narrow(), narrow(), narrow(), narrow(), wide(), wide(), wide(), np.full(rows, -1, np.int64), narrow(),
+            no(), no(), narrow(),
         )  # fmt: skip
 
     @classmethod
@@ -62,7 +64,7 @@ class Scores:
 
     def fill(self, rows: Index, columns: Index, scale: FloatArray, **found: Any) -> None:
         """Write what was found of ``rows``; ``residual`` comes in standard deviations of ``columns``."""
-        for name in ("t2", "q", "distance", "instrument", "alarm", "cold"):
+        for name in ("t2", "q", "each", "distance", "instrument", "alarm", "cold"):
             getattr(self, name)[rows] = found[name]
         self.instrument_share[rows] = found["share"]
         self.ready[rows] = True

@@ -23,7 +23,8 @@ class NormalState:
     ``at`` [n] µs of the last row taken, ``since`` [n] µs from which it has been in a scored state without a break (−1:
     never). ``total``, ``weight`` [n, m]: exponentially weighted sum of the residuals and of what was known.
     ``baseline`` [n, m] and ``learned`` [n] s of healthy time in it; ``frozen`` [n] s for which it has not been touched
-    because of an alarm. ``alarm`` [n], and ``over``, ``under`` [n] s for which the distance has been so.
+    because of an alarm. ``settings`` [n, k], the last known ones, and ``moved`` [n] µs since when they are about that.
+    ``alarm`` [n], and ``over``, ``under`` [n] s for which the distance has been so.
     """
 
     at: IntArray
@@ -36,9 +37,11 @@ class NormalState:
     alarm: BoolArray
     over: FloatArray
     under: FloatArray
+    settings: FloatArray
+    moved: IntArray
 
     @classmethod
-    def new(cls, machines: int, sensors: int) -> Self:
+    def new(cls, machines: int, sensors: int, settings: int) -> Self:
         def wide() -> FloatArray:
             return np.zeros((machines, sensors))
 
@@ -49,7 +52,10 @@ class NormalState:
             return np.full(machines, NONE, np.int64)
 
         alarm = np.zeros(machines, np.bool_)
-        return cls(never(), never(), wide(), wide(), wide(), narrow(), narrow(), alarm, narrow(), narrow())
+        driven = np.zeros((machines, settings))
+        return cls(
+            never(), never(), wide(), wide(), wide(), narrow(), narrow(), alarm, narrow(), narrow(), driven, never()
+        )
 
     def __len__(self) -> int:
         return len(self.at)
@@ -74,4 +80,4 @@ class NormalState:
 
     def forget(self, rows: Index) -> None:
         """After a repair: nothing is known of these machines but their type."""
-        self.put(rows, NormalState.new(len(rows), self.total.shape[1]))
+        self.put(rows, NormalState.new(len(rows), self.total.shape[1], self.settings.shape[1]))

@@ -86,9 +86,11 @@ class NormalScorer:
             self.model.step(
                 self.memory, rows[broke], at[broke] - self.step, *nothing, np.zeros(len(broke), np.bool_), None
             )
-        ill = (state.active[rows] & self.layout.limits.machine).any(axis=1)
-        scores = self.model.step(self.memory, rows, at, settings, sensors, None, ill)
-        scores.instrument = np.where(self.alone[scores.instrument], -1, scores.instrument)
+        stand = state.active[rows] & self.layout.limits.machine
+        scores = self.model.step(self.memory, rows, at, settings, sensors, None, stand.any(axis=1))
+        # a component on which a condition of the machine stands moves its instruments
+        on_it = (stand & (self.layout.limits.component == self.components[scores.instrument][:, None])).any(axis=1)
+        scores.instrument = np.where(self.alone[scores.instrument] | on_it, -1, scores.instrument)
         looks = scores.ready & (at // LOOK > self.looked[rows] // LOOK)
         moves = scores.alarm != (self.raised[rows] >= 0)
         doubtful = scores.alarm & self.instrument[rows] & scores.ready & (scores.instrument < 0)

@@ -39,9 +39,8 @@ RECIPES: Final[Mapping[int, Recipe]] = {
         (
             "compressor.rotor.de_x_1x", "compressor.rotor.de_y_1x", "compressor.rotor.nde_x_1x",
             "compressor.rotor.nde_y_1x", "compressor.journal_de.temperature", "compressor.journal_nde.temperature",
-            "compressor.journal_de.gap_x", "compressor.journal_de.gap_y", "compressor.journal_nde.gap_x",
-            "compressor.journal_nde.gap_y", "compressor.thrust.temperature_active",
-            "compressor.thrust.temperature_inactive", "gearbox.temperature_hs", "gearbox.temperature_ls",
+            "compressor.thrust.temperature_active", "compressor.thrust.temperature_inactive",
+            "gearbox.temperature_hs", "gearbox.temperature_ls",
             "motor.winding_temperature", "motor.bearing_de.temperature", "motor.bearing_nde.temperature",
             "motor.bearing_de.velocity", "motor.bearing_nde.velocity", "lube_oil.header_pressure",
             "lube_oil.supply_temperature", "lube_oil.tank_temperature", "lube_oil.filter.differential_pressure",

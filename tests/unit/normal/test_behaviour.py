@@ -8,6 +8,7 @@ import pytest
 from core.errors import InvalidInputError
 from models import packing
 from models.normal.behaviour import History, NormalBehaviour, Scores
+from models.normal.operating import OperatingPoint
 from models.normal.products import product
 from tests.unit.normal.machines import SENSORS, STEP, machine, model, moved
 
@@ -162,6 +163,71 @@ def test_nothing_is_said_in_other_states_nor_before_it_has_settled(fitted: Norma
 def test_an_operating_point_far_outside_what_was_seen_is_foreign(fitted: NormalBehaviour, stranger: History):
     foreign = History(stranger.ts[:200], stranger.settings[:200] + 5.0, stranger.sensors[:200])
     assert not fitted.run(foreign).ready.any()
+
+
+def test_how_far_outside_is_the_model_s_to_say(stranger: History):
+    strict = model(beyond=0.0).fit([machine(seed) for seed in range(4)])
+    outside = strict.operating_.high_[0] + 0.01
+    state, row = strict.start(1), np.zeros(1, np.intp)
+    for k in range(60):
+        said = strict.step(state, row, stranger.ts[k : k + 1], np.array([[outside]]), stranger.sensors[k : k + 1])
+        assert not said.ready.any()
+
+
+def test_what_two_settings_do_together_is_expected():
+    rng = np.random.default_rng(8)
+    settings = rng.uniform(0.0, 1.0, (2000, 2))
+    both = 10.0 * settings[:, :1] * settings[:, 1:] + rng.normal(0, 0.01, (2000, 1))
+    fitted = OperatingPoint().fit(settings, both)
+    assert np.abs(fitted.expected(settings) - both).max() < 0.1
+
+
+def slowly(history: History, column: int, per_row: float, since: int) -> History:
+    sensors = history.sensors.copy()
+    sensors[since:, column] += per_row * np.arange(len(history) - since)
+    return History(history.ts, history.settings, sensors)
+
+
+LONG = [machine(seed, 1000) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def each() -> NormalBehaviour:
+    return model(calibrate=True, each_limit=5.0).fit(LONG)
+
+
+def test_one_sensor_that_leaves_the_others_is_told_before_all_of_them_together_say_so(
+    each: NormalBehaviour, stranger: History
+):
+    together = model(calibrate=True).fit(LONG)
+    assert not each.run(stranger).alarm.any()
+    drifts = slowly(stranger, 2, 0.02, 400)
+    late, scores = together.run(drifts), each.run(drifts)
+    assert scores.alarm[400:].sum() > 1.2 * late.alarm[400:].sum()
+    assert (scores.instrument[scores.alarm][:50] == 2).all()
+
+
+def test_two_sensors_that_leave_the_others_are_no_instrument(each: NormalBehaviour, stranger: History):
+    scores = each.run(moved(moved(stranger, 2, 6.0, SINCE), 4, 0.3, SINCE))
+    assert scores.alarm[SINCE + 100 :].all()
+    assert (scores.instrument[SINCE + 100 :] == -1).all()
+
+
+def test_limits_of_one_sensor_need_histories_that_show_how_far_it_strays():
+    short = model(calibrate=True, each_limit=5.0).fit([machine(seed, 200) for seed in range(4)])
+    assert np.isinf(short.each_limits_).all()
+
+
+def test_nothing_is_said_until_what_is_slow_has_followed_the_load(stranger: History):
+    calm = model(calm_s=200.0, calm=0.2).fit([machine(seed) for seed in range(4)])
+    part = stranger.part(slice(0, 240))
+    steps = np.flatnonzero(np.abs(np.diff(part.settings[:, 0])) > 0.2 * calm.setting_scale_[0]) + 1
+    ready = calm.run(part).ready
+    assert steps.size
+    for k in steps.tolist():
+        assert not ready[k : k + 20].any()
+    settled = np.array([k for k in range(40, 240) if not any(0 <= k - step < 25 for step in steps.tolist())])
+    assert ready[settled].all()
 
 
 def test_the_baseline_follows_while_healthy_is_frozen_in_alarm_and_forgotten_after_a_repair(
