@@ -211,10 +211,10 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
 
         @rule(event=st.sampled_from(list(DeliveryEvent)), data=st.data())
         def anything_else_is_by_the_table_or_refused(self, event: DeliveryEvent, data: st.DataObject) -> None:
-            row = self.c.execute(b"SELECT id, state FROM servitize.delivery ORDER BY random() LIMIT 1").fetchone()
-            if row is None or event is DeliveryEvent.TAKE:
+            rows = self.c.execute(b"SELECT id, state FROM servitize.delivery ORDER BY id").fetchall()
+            if not rows or event is DeliveryEvent.TAKE:
                 return
-            number, state = row
+            number, state = rows[data.draw(st.integers(0, len(rows) - 1))]
             try:
                 wanted = reduce(DeliveryState(state), event).value
             except ConflictError:

@@ -39,9 +39,8 @@ from core.time import DAY, HOUR, to_datetime
 from storage.migrate import API
 from tests.integration.storage.helpers import T0, Store
 
-pytestmark = pytest.mark.integration
-
 STEPS = int(os.environ.get("SERVITIZE_MAINTENANCE_STEPS", "600"))
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300 + STEPS // 10)]
 PER_EXAMPLE = 50
 RANKS = ("urgent", "high", "medium", "low")
 PLAN = {"name": "Replace it", "steps": ["Open", "Close"], "optional_steps": ["Look"], "renews": ["bearing1"]}
