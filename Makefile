@@ -22,7 +22,7 @@ DIAGNOSIS ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --only-binary :all: $(UPGRADE)
 
-.PHONY: help venv demo openloop test lint format proto lock bench benchbacktest years faults fuzz cluster conformance charts diagnosis train-weeks clean
+.PHONY: help venv demo openloop test lint format proto sync lock bench benchbacktest years faults fuzz cluster conformance charts diagnosis train-weeks clean
 
 help: ## show this list
 	@echo "servitize: telemetry from machines in, maintenance decisions and service business out."
@@ -55,6 +55,9 @@ format: .venv/READY ## format the code and apply safe fixes
 
 proto: .venv/READY ## generate the code of formats/sparkplug/sparkplug_b.proto anew
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. formats/sparkplug/sparkplug_b.proto
+
+sync: .venv/READY ## make the synchronous client from the asynchronous one (client/servitize_client/aio.py)
+	@$(BIN)/python client/make_sync.py
 
 lock: .venv/RUNTIME ## pin requirements/*.in anew (UPGRADE=--upgrade for the newest versions)
 	@[ -x $(BIN)/uv ] || { echo "make lock needs uv in .venv: $(BIN)/pip install uv"; exit 1; }

@@ -1,4 +1,4 @@
-"""The asynchronous client. Its operations are those of the other one, in the same order; a test holds them equal."""
+"""The asynchronous client; the synchronous one is made from it."""
 
 from __future__ import annotations
 

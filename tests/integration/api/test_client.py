@@ -53,17 +53,6 @@ def test_the_how_to_runs_from_its_first_line_to_its_last(
         assert said in shown, shown
 
 
-def test_both_clients_have_the_same_operations() -> None:
-    def operations(kind: type) -> dict[str, Any]:
-        return {
-            name: list(inspect.signature(member).parameters.values())
-            for name, member in vars(kind).items()
-            if not name.startswith("_") and name not in ("close",)
-        }
-
-    assert operations(Client) == operations(AsyncClient)
-
-
 def test_every_operation_is_one_of_the_document(api: Running) -> None:
     """Methods and paths that the client speaks are those that the API has."""
     from services.api.app import create_app
