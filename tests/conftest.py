@@ -22,6 +22,7 @@ from runtime.local.broker import LocalBroker
 from runtime.local.kafka import LocalKafka
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import OWNER, SUPERUSER, LocalPostgres
+from tests.support.logins import PASSWORDS
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def session_data() -> Iterator[DataDirectory]:
     """The data directory that the session's database and broker share; removed at the end."""
     root = short_directory()
     with DataDirectory(root, service_account(clean_environ())) as data:
+        for role, password in PASSWORDS.items():
+            data.write_private(data.secret_path(f"database-{role}"), password)
         yield data
     shutil.rmtree(root, ignore_errors=True)
 

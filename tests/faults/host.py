@@ -36,13 +36,13 @@ from runtime.local.paths import DataDirectory
 from runtime.local.ports import is_free
 from runtime.local.postgres import LocalPostgres
 from storage import admin
-from storage.migrate import API, BOARD, WRITER, migrate
+from storage.migrate import WRITER, migrate
 from storage.registry import Registry
 from tests.faults.fleet import TENANT, Run, press
 from tests.faults.proxy import Proxy
+from tests.support.logins import PASSWORDS
 from workbench.replay.publisher import last_retained
 
-PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
 END_SECONDS = 60.0

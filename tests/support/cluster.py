@@ -21,12 +21,12 @@ from psycopg.conninfo import make_conninfo
 
 from ingest.session import MqttSettings
 from ingest.share import Share
-from storage.migrate import API, BOARD, WRITER
+from storage.migrate import WRITER
 from stream_processors.kafka.host import stream_name
 from stream_processors.kafka.topics import PARTITIONS, TELEMETRY, KafkaSettings
+from tests.support.logins import PASSWORDS
 from workbench.replay.publisher import Publisher, last_retained
 
-PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
 

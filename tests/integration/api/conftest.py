@@ -24,8 +24,9 @@ from services.api.access import ROLES, Scope
 from services.api.server import Server, make_server
 from services.api.settings import ApiSettings
 from storage import admin
-from storage.migrate import API, WRITER, ensure_roles, migrate
+from storage.migrate import API, WRITER, migrate
 from tests.conftest import Database, DatabaseFactory
+from tests.support.logins import PASSWORDS
 
 T0 = 1_780_000_000 * SECOND
 """2026-05-28T20:26:40Z: when the story of the test machines begins."""
@@ -202,13 +203,11 @@ def _story(world: World, party: Party) -> None:
 def api_template(postgres: LocalPostgres, database_factory: DatabaseFactory) -> Database:
     """A migrated database with nobody in it."""
     database = database_factory()
-    migrate(database.dsn, {role: postgres.password(role) for role in (API, WRITER)})
+    migrate(database.dsn, PASSWORDS)
     return database
 
 
 def make_world(postgres: LocalPostgres, database: Database) -> World:
-    # roles belong to the whole server: another room's tests may have given them other passwords meanwhile
-    ensure_roles(database.dsn, {role: postgres.password(role) for role in (API, WRITER)})
     with psycopg.connect(database.dsn) as connection:
         connection.execute(b"SET ROLE servitize_owner")
         a, b, partner = (_party(connection, slug) for slug in ("anvil", "brook", "partner"))

@@ -10,13 +10,13 @@ from psycopg.conninfo import make_conninfo
 
 from storage import board_logins
 from storage.caretaker import roll_up
-from storage.migrate import API, BOARD, WRITER, Engine, migrate
+from storage.migrate import API, WRITER, Engine, migrate
 from tests.conftest import DatabaseFactory
 from tests.integration.storage.conftest import timescaledb  # noqa: F401 - a fixture
 from tests.support import demo_business, demo_fleet, demo_work, timescale
 from tests.support.demo_fleet import DemoHistory, Played
+from tests.support.logins import PASSWORDS
 
-PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 OF_ANOTHER_CASE = {("diagnosis", "orbit")}
 """What the case that a reader is shown first cannot have: it is about a bearing's housing, and only shafts have orbits.
 Seen in the other case of the same machine."""

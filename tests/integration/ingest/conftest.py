@@ -22,10 +22,10 @@ from ingest.routes import STATUS_TOPIC
 from ingest.session import MqttSettings
 from models.types import to_document
 from storage import admin
-from storage.migrate import API, BOARD, WRITER, migrate
+from storage.migrate import WRITER, migrate
+from tests.support.logins import PASSWORDS
 from workbench.replay.publisher import Publisher, last_retained
 
-PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 POINTS = 8
 RIG = EquipmentType(
     "rig",

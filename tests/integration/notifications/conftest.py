@@ -21,7 +21,6 @@ from runtime.local.postgres import LocalPostgres
 from services.notifications.deliverer import Deliverer, Patience
 from services.notifications.senders import SEAL, Channels, owner_of
 from services.vetted import OutboundPolicy
-from storage.migrate import API, WRITER, ensure_roles
 from storage.sealing import Sealer
 from tests.conftest import Database, DatabaseFactory
 from tests.integration.api.conftest import World, make_world
@@ -37,7 +36,6 @@ LOOPBACK = OutboundPolicy(allowed=(ip_network("127.0.0.0/8"),), seconds=2.0)
 def world(postgres: LocalPostgres, database_factory: DatabaseFactory, api_template: Database) -> Iterator[World]:
     """One for the tests of a module; :func:`book` empties what they fill."""
     database = database_factory(api_template.name)
-    ensure_roles(database.dsn, {role: postgres.password(role) for role in (API, WRITER)})
     yield make_world(postgres, database)
     postgres.drop_database(database.name)
 

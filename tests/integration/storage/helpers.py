@@ -18,10 +18,10 @@ from core.ports import CommitReport
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch
 from core.time import SECOND
 from storage import admin
-from storage.migrate import API, BOARD, WRITER, Engine
+from storage.migrate import API, WRITER, Engine
 from storage.writer import Writer
+from tests.support.logins import PASSWORDS
 
-PASSWORDS = {WRITER: "write", API: "read", BOARD: "board"}
 T0 = 1_704_067_200 * SECOND
 """2024-01-01T00:00:00Z."""
 
