@@ -10,18 +10,20 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from core.errors import ForbiddenError
+from core.errors import ForbiddenError, InvalidInputError
 from core.learned import Drift, ModelScore, Prognosis
 from core.registry import RegistrySnapshot
 from core.time import DAY, HOUR, to_datetime
 from models import packing
 from models.types import from_document
 from storage import models as registry
+from storage import retention
 from storage.migrate import WRITER
 from storage.models import ModelStatus, NewModel
 from storage.registry import Registry
 from stream_processors.checkpoint import Basis
 from tests.integration.storage.helpers import T0, Committer, Store
+from workbench.train.compare import comparison
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +74,157 @@ def test_scores_and_drifts_are_stored_once(store: Store) -> None:
         (1.7, "raised", "machine", {"t1": 0.9})
     ]
     assert store.all("SELECT index, drifted, points FROM servitize.model_drift") == [(0.4, True, {"t1": 0.4})]
+
+
+class TestRetention:
+    """On each engine: what models said goes after a while, but what they are judged by, and what still holds, stays."""
+
+    def said(self, store: Store, ages: tuple[int, ...]) -> int:
+        """A prognosis, a look and drift that many days ago; now."""
+        now: int = store.one("SELECT servitize.to_us(now())")
+        with Committer(store) as c:
+            for age in ages:
+                at = now - age * DAY
+                look = ModelScore(store.ours, "bearing1", at, "normal/pump", 1, True, 0.4)
+                c.commit(
+                    prognoses=(told(store, at, 90.0),), scores=(look,),
+                    drifts=(Drift(store.ours, NAME, 1, True, at - 7 * DAY, at, 0.1, False),),
+                )  # fmt: skip
+        return now
+
+    def left(self, store: Store) -> dict[str, list[int]]:
+        """Ages in days, oldest first."""
+        return {
+            table: [
+                age
+                for (age,) in store.all(
+                    f"SELECT round(extract(epoch FROM now() - at) / 86400)::int FROM servitize.{table} ORDER BY at"
+                )
+            ]
+            for table in ("prognosis", "model_score", "model_drift")
+        }
+
+    def apply(self, store: Store) -> dict[str, int]:
+        with psycopg.connect(store.login(WRITER), autocommit=True) as connection:
+            planned = {e.kind: e.rows for e in retention.plan(connection)}
+            assert {e.kind: e.rows for e in retention.apply(connection)} == planned
+            assert retention.apply(connection) == []
+        return planned
+
+    def test_by_itself_after_a_year_and_a_month_and_drift_after_three(self, engine_store: Store) -> None:
+        store = engine_store
+        self.said(store, (1200, 1100, 500, 390, 3))
+        assert self.apply(store) == {"prognosis": 3, "model_score": 3, "model_drift": 2}
+        assert self.left(store) == {
+            "prognosis": [390, 3], "model_score": [390, 3], "model_drift": [500, 390, 3],
+        }  # fmt: skip
+        assert store.one("SELECT count FROM servitize.conservation WHERE name = 'retention.prognosis'") == 3
+        assert len(lives(store)) == 1
+
+    def test_what_led_to_a_failure_on_record_stays_as_long_as_the_record(self, engine_store: Store) -> None:
+        store = engine_store
+        now = self.said(store, (540, 520, 505, 495))
+        with psycopg.connect(store.dsn) as c:
+            c.execute(
+                "INSERT INTO servitize.confirmed_outcome (equipment_id, at, verdict, source, recorded_by)"
+                " VALUES (%s, %s, 'failure', 'person', 'ada')",
+                (store.ours, to_datetime(now - 500 * DAY)),
+            )
+        assert self.apply(store) == {"prognosis": 2, "model_score": 2}
+        assert self.left(store)["prognosis"] == self.left(store)["model_score"] == [520, 505]
+        with psycopg.connect(store.dsn) as c:
+            found = comparison(c, NAME)["lives"]
+            c.execute("UPDATE servitize.confirmed_outcome SET withdrawn_at = now(), withdrawn_by = 'bob'")
+        assert [(row["told"], row["judged"]) for row in found] == [(2, 2)]
+        assert self.apply(store) == {"prognosis": 2, "model_score": 2}
+
+    def test_an_alarm_of_a_model_that_stands_and_the_last_look_at_drift_stay(self, store: Store) -> None:
+        now = self.said(store, (1300, 1250))
+        with Committer(store) as c:
+            for days, change in ((1000, "raised"), (900, "cleared"), (800, "raised")):
+                at = now - days * DAY
+                c.commit(scores=(ModelScore(store.ours, "bearing1", at, "normal/pump", 1, True, 1.2, change),))
+        assert self.apply(store) == {"prognosis": 2, "model_score": 4, "model_drift": 1}
+        assert self.left(store) == {"prognosis": [], "model_score": [800], "model_drift": [1250]}
+
+    def test_another_policy_counts_but_none_before_it_is_known_who_was_right(self, store: Store) -> None:
+        self.said(store, (45, 35, 3))
+        with psycopg.connect(store.dsn) as owner:
+            for kind in ("prognosis", "model_score"):
+                with owner.transaction(), pytest.raises(InvalidInputError, match="30 days at least"):
+                    retention.set_policy(owner, kind, 29 * DAY)
+            retention.set_policy(owner, "prognosis", 40 * DAY, tenant_id=store.acme)
+            retention.set_policy(owner, "model_drift", 5 * DAY)
+        assert self.apply(store) == {"prognosis": 1, "model_drift": 2}
+
+
+class TestDriftIsTold:
+    """Once per machine and model until it is over, to those who manage the machine."""
+
+    def window(self, store: Store, week: int, index: float, *, version: int = 1, champion: bool = True) -> Drift:
+        at = T0 + week * 7 * DAY
+        points = {"t1": index / 2, "t2": index}
+        return Drift(store.ours, NAME, version, champion, at - 7 * DAY, at, index, index > 0.25, points)
+
+    def heard(self, store: Store) -> list[tuple[Any, ...]]:
+        return store.all(
+            "SELECT t.slug, o.payload->>'event', (o.payload->>'at')::bigint FROM servitize.outbox o"
+            " JOIN servitize.tenant t ON t.id = o.tenant_id WHERE o.kind = 'model_drift' ORDER BY o.id"
+        )
+
+    def test_once_until_it_is_over(self, store: Store) -> None:
+        weeks = (0.1, 0.3, 0.4, 0.1, 0.1, 0.5)
+        windows = [self.window(store, n, index) for n, index in enumerate(weeks)]
+        with Committer(store) as c:
+            for window in windows:
+                c.commit(drifts=(window,))
+            c.commit(drifts=tuple(windows))
+        assert self.heard(store) == [
+            ("acme", "drifted", windows[1].at), ("acme", "over", windows[3].at), ("acme", "drifted", windows[5].at),
+        ]  # fmt: skip
+        assert store.all("SELECT servitize.to_us(since), index, cleared_at FROM servitize.drift_notice") == [
+            (windows[5].since, 0.5, None)
+        ]
+
+    def test_it_says_what_moved_most_and_what_to_do(self, store: Store) -> None:
+        with Committer(store) as c:
+            c.commit(drifts=(self.window(store, 1, 0.3),))
+        (payload,) = store.all("SELECT payload FROM servitize.outbox WHERE kind = 'model_drift'")[0]
+        assert payload["title"] == "pump-1 sends something else than remaining-life/pump@1 learned from, t2 most"
+        assert payload["open"] is True
+        assert "priority" not in payload
+        assert payload["subject"] == f"drift/{NAME}/{store.ours}"
+
+    def test_nobody_hears_of_a_challengers_and_a_new_version_is_told_of_anew(self, store: Store) -> None:
+        with Committer(store) as c:
+            c.commit(drifts=(self.window(store, 1, 0.3), self.window(store, 1, 0.6, version=2, champion=False)))
+            c.commit(drifts=(self.window(store, 2, 0.4, version=2),))
+        assert [event for _, event, _ in self.heard(store)] == ["drifted", "drifted"]
+
+    def test_who_only_uses_the_machine_hears_and_sees_nothing(self, store: Store) -> None:
+        with psycopg.connect(store.dsn) as c:
+            c.execute(
+                "INSERT INTO servitize.equipment_grant (equipment_id, tenant_id, rights) VALUES (%s, %s, 'operate')",
+                (store.ours, store.bolt),
+            )
+        with Committer(store) as c2:
+            c2.commit(drifts=(self.window(store, 1, 0.3),))
+        with psycopg.connect(store.dsn) as c:
+            c.execute("SELECT servitize.sequence_outbox()")
+        for tenant, seen in ((store.acme, 1), (store.bolt, 0)):
+            with store.api(tenant) as connection:
+                for table in ("drift_notice", "outbox"):
+                    assert connection.execute(f"SELECT count(*) FROM servitize.{table}").fetchone() == (seen,)
+
+    def test_a_second_one_who_manages_it_hears_too(self, store: Store) -> None:
+        with psycopg.connect(store.dsn) as c:
+            c.execute(
+                "INSERT INTO servitize.equipment_grant (equipment_id, tenant_id, rights) VALUES (%s, %s, 'manage')",
+                (store.ours, store.bolt),
+            )
+        with Committer(store) as c2:
+            c2.commit(drifts=(self.window(store, 1, 0.3),))
+        assert sorted(slug for slug, _, _ in self.heard(store)) == ["acme", "bolt"]
 
 
 def test_only_who_may_see_the_machine_sees_what_models_say_of_it(store: Store) -> None:

@@ -221,7 +221,7 @@ OF_MAINTENANCE = {
 }
 API_READS |= OF_MAINTENANCE
 NOT_FOR_BOARDS |= {"work_photo"}
-API_READS |= {"confirmed_outcome", "model_drift", "model_score", "prognosis", "remaining_life"}
+API_READS |= {"confirmed_outcome", "drift_notice", "model_drift", "model_score", "prognosis", "remaining_life"}
 REPLACED_WHOLE |= {("crew", "DELETE"), ("maintenance_window", "DELETE")}
 API_WRITES |= {("crew", "INSERT"), ("crew", "UPDATE"), ("maintenance_window", "INSERT")}
 API_CALLS |= {
