@@ -71,7 +71,7 @@ async def show_alarm(request: Request, alarm: int) -> Story:
     """One alarm with what was said and done about it."""
     async with visit(request) as (_, session):
         found = await service.show(session.db, alarm)
-        rows = await service.journal(session.db, alarm, None, _PAGE)
+        rows = await service.journal(session.db, _PAGE, alarm, None)
     return Story(alarm=found, journal=[service.entry_of(row) for row in rows])
 
 

@@ -18,7 +18,7 @@ from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.moments import Moment
 from services.api.parameters import Answer, Strict, examples
-from services.api.routing import LongNumber, maybe_equipment_id
+from services.api.routing import LongNumber, MaybeEquipment, maybe_equipment_id
 from services.telemetry.model import EquipmentRef
 
 router = APIRouter(tags=["alarms"])
@@ -205,7 +205,7 @@ async def try_definition(
 async def list_bad_actors(
     session: Reading,
     days: Annotated[int, Query(ge=1, le=366, description="How far back")] = 30,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     most: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> BadActors:
     """Those that spoke most, with proposals where they chatter, flit, stand or drown the others (ISA-18.2)."""

@@ -17,7 +17,7 @@ from services.api.errors import responses
 from services.api.etag import MATCHED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Pages, maybe_equipment_id
+from services.api.routing import LongNumber, MaybeEquipment, Pages, maybe_equipment_id, paged
 
 alarms = APIRouter(prefix="/alarms", tags=["alarms"])
 
@@ -28,11 +28,7 @@ _COMMAND: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@alarms.get(
-    "",
-    summary="Alarms, newest change first",
-    responses={200: examples(alarms={"items": [ALARM], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@alarms.get("", summary="Alarms, newest change first", responses=paged("not-found", alarms=ALARM))
 async def list_alarms(
     session: Reading,
     paging: Pages,
@@ -40,28 +36,25 @@ async def list_alarms(
     standing: Annotated[bool | None, Query(description="True: not normal; false: normal")] = None,
     priority: Annotated[list[Priority] | None, Query(description="Any of these priorities")] = None,
     concern: Concern | None = None,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     grouped: Annotated[
         bool | None,
         Query(description="True: only those that stand for themselves, with `consequences`; false: only consequences"),
     ] = None,
 ) -> Page[Alarm]:
     """Without filters: every alarm there ever was, once. A trip's flood is one alarm with `grouped=true`."""
-    after_at, after_id = paging.after(session, 2)
-    rows = await service.page(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.page,
+        service.alarm_of,
+        by={"after_at": "changed_at", "after_id": "id"},
         state=[s.value for s in state] if state else None,
         standing=standing,
         priority=[p.value for p in priority] if priority else None,
         concern=concern.value if concern else None,
         equipment=await maybe_equipment_id(session.db, equipment),
         first_out=grouped,
-        after_at=after_at,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["changed_at"].isoformat(), row["id"]))
-    return Page(items=[service.alarm_of(row) for row in kept], next=following)
 
 
 @alarms.get(
@@ -79,16 +72,11 @@ async def show_alarm(request: Request, session: Reading, alarm: LongNumber) -> R
 
 
 @alarms.get(
-    "/{alarm}/journal",
-    summary="What happened to an alarm, newest first",
-    responses={200: examples(journal={"items": [ENTRY], "next": None}), **responses("not-found", "invalid-cursor")},
+    "/{alarm}/journal", summary="What happened to an alarm, newest first", responses=paged("not-found", journal=ENTRY)
 )
 async def alarm_journal(session: Reading, alarm: LongNumber, paging: Pages) -> Page[JournalEntry]:
     """Every transition: who or what, when, why. Nothing is ever changed or removed here."""
-    (after,) = paging.after(session, 1)
-    rows = await service.journal(session.db, alarm, after, paging.count)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.entry_of(row) for row in kept], next=following)
+    return await paging.listed(session, service.journal, service.entry_of, alarm=alarm)
 
 
 @alarms.post("/{alarm}/acknowledge", summary="Somebody has seen it", responses=_COMMAND)

@@ -71,10 +71,10 @@ async def show(db: Transaction, alarm_id: int) -> Alarm:
     return alarm_of(rows[0])
 
 
-async def journal(db: Transaction, alarm_id: int, after: int | None, count: int) -> list[Row]:
+async def journal(db: Transaction, count: int, alarm: int, after: int | None) -> list[Row]:
     """Entries of one alarm, newest first. Raises NotFoundError for an alarm that is not visible."""
-    await show(db, alarm_id)
-    return await db.rows("alarm_journal", alarm=alarm_id, after=after, count=count)
+    await show(db, alarm)
+    return await db.rows("alarm_journal", alarm=alarm, after=after, count=count)
 
 
 def entry_of(row: Row) -> JournalEntry:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar, overload
 
 from fastapi import Depends, Path, Query, Request
 
 from core.errors import NotFoundError
 from services.api.auth import Session
 from services.api.database import Row, Transaction
-from services.api.errors import ParameterError
+from services.api.errors import ParameterError, responses
+from services.api.moments import Moment
 from services.api.pagination import CURSOR_LENGTH, Page
+from services.api.parameters import examples
 from services.api.state import state_of
 
 T = TypeVar("T")
@@ -21,6 +24,9 @@ T = TypeVar("T")
 _NUL: Final = re.compile(r"[\x00-\x1f\x7f]")
 INT4: Final = 2_147_483_647
 INT8: Final = 9_223_372_036_854_775_807
+Listing = Callable[..., Awaitable[list[Row]]]
+"""A room's function that lists: the transaction, how many rows at most, and filters by name."""
+_BY_ID: Final = {"after": "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,31 @@ class Paging:
         return session.app.cursors.page(session.question(self.request), rows, self.limit, position)
 
     async def listed(
-        self, session: Session, query: str, make: Callable[[Row], T], *, by: str = "id", **parameters: Any
+        self,
+        session: Session,
+        rows: str | Listing,
+        make: Callable[[Row], T],
+        *,
+        by: Mapping[str, str] = _BY_ID,
+        **filters: Any,
     ) -> Page[T]:
-        """The page of a statement that lists by one column, ``by``, from ``after`` on, ``count`` rows at most."""
-        (after,) = self.after(session, 1)
-        rows = await session.db.rows(query, after=after, count=self.count, **parameters)
-        kept, following = self.cut(session, rows, lambda row: (row[by],))
+        """The page of what a statement, or a room's function, lists: ``make`` of each row.
+
+        ``by``: parameters that say where a page begins, each with the column that it follows; the list is in the order
+        of these columns.
+        """
+        after = dict(zip(by, self.after(session, len(by)), strict=True))
+        if isinstance(rows, str):
+            found = await session.db.rows(rows, count=self.count, **after, **filters)
+        else:
+            found = await rows(session.db, self.count, **after, **filters)
+        kept, following = self.cut(session, found, lambda row: [_position(row[column]) for column in by.values()])
         return Page(items=[make(row) for row in kept], next=following)
+
+
+def _position(value: Any) -> str | int | None:
+    """A column's value as a cursor holds it."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 async def _paging(
@@ -74,6 +98,14 @@ async def _paging(
 
 
 Pages = Annotated[Paging, Depends(_paging)]
+
+
+def paged(*problems: str, **item: Any) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI ``responses`` of a list: an item by the example's name, and what may be wrong beside the cursor."""
+    pages = {name: {"items": [one], "next": None} for name, one in item.items()}
+    return {200: examples(**pages), **responses(*problems, "invalid-cursor")}
+
+
 EquipmentRef = Annotated[
     str,
     Path(
@@ -83,13 +115,20 @@ EquipmentRef = Annotated[
         examples=["K-101"],
     ),
 ]
+MaybeEquipment = Annotated[str | None, Query(max_length=128, description="Number or key")]
+MaybeFrom = Annotated[Moment | None, Query(alias="from", description="Inclusive")]
+MaybeTo = Annotated[Moment | None, Query(alias="to", description="Exclusive")]
 Number = Annotated[int, Path(ge=1, le=INT4, examples=[7])]
 LongNumber = Annotated[int, Path(ge=1, le=INT8, examples=[42])]
 
 
-def plain(text: str) -> str:
-    """Text that the database can hold; a control character in a filter matches nothing of ours."""
-    return _NUL.sub("\N{REPLACEMENT CHARACTER}", text)
+@overload
+def plain(text: str) -> str: ...
+@overload
+def plain(text: str | None) -> str | None: ...
+def plain(text: str | None) -> str | None:
+    """Text that the database can hold; a control character in a filter matches nothing of ours. None stays None."""
+    return None if text is None else _NUL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 async def equipment_id(db: Transaction, reference: str) -> int:

@@ -18,7 +18,17 @@ from services.api.etag import MATCHED, answer_tagged, require_match
 from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import (
+    EquipmentRef,
+    LongNumber,
+    MaybeEquipment,
+    MaybeFrom,
+    MaybeTo,
+    Pages,
+    equipment_id,
+    maybe_equipment_id,
+    paged,
+)
 from services.diagnosis import report, service
 from services.diagnosis.examples import CAPTURE, CASE, CURVE, ENTRY, LABEL, SAMPLES, SUMMARY, WAVEFORM
 from services.diagnosis.model import (
@@ -66,38 +76,28 @@ _CACHED: Final = {"Cache-Control": "private, max-age=86400, immutable"}
 # --- waveforms -------------------------------------------------------------------------------------------------------
 
 
-@router.get(
-    "/waveforms",
-    summary="Waveforms, newest first",
-    responses={
-        200: examples(waveforms={"items": [WAVEFORM], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
-)
+@router.get("/waveforms", summary="Waveforms, newest first", responses=paged("not-found", waveforms=WAVEFORM))
 async def list_waveforms(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     channel: Annotated[str | None, Query(max_length=120)] = None,
     purpose: Purpose | None = None,
-    time_from: Annotated[Moment | None, Query(alias="from", description="Inclusive")] = None,
-    time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
+    time_from: MaybeFrom = None,
+    time_to: MaybeTo = None,
 ) -> Page[Waveform]:
     """What was recorded, without samples."""
-    after_ts, after_id = paging.after(session, 2)
-    rows = await service.waveforms(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.waveforms,
+        service.waveform_of,
+        by={"after_ts": "ts", "after_id": "id"},
         equipment=await maybe_equipment_id(session.db, equipment),
         channel=channel,
         purpose=None if purpose is None else purpose.value,
         time_from=time_from,
         time_to=time_to,
-        after_ts=after_ts,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["ts"].isoformat(), row["id"]))
-    return Page(items=[service.waveform_of(row) for row in kept], next=following)
 
 
 @router.get(
@@ -204,50 +204,38 @@ async def ask_capture(session: Operating, equipment: EquipmentRef, body: Capture
 
 
 @router.get(
-    "/captures",
-    summary="Waveforms that were asked for, newest first",
-    responses={200: examples(captures={"items": [CAPTURE], "next": None}), **responses("not-found", "invalid-cursor")},
+    "/captures", summary="Waveforms that were asked for, newest first", responses=paged("not-found", captures=CAPTURE)
 )
 async def list_captures(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
 ) -> Page[Capture]:
     """Each with what answered it."""
-    (after,) = paging.after(session, 1)
     number = await maybe_equipment_id(session.db, equipment)
-    rows = await service.captures(session.db, paging.count, equipment=number, after=after)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.capture_of(row) for row in kept], next=following)
+    return await paging.listed(session, service.captures, service.capture_of, equipment=number)
 
 
 # --- cases -----------------------------------------------------------------------------------------------------------
 
 
-@router.get(
-    "/cases",
-    summary="Cases, newest first",
-    responses={200: examples(cases={"items": [SUMMARY], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@router.get("/cases", summary="Cases, newest first", responses=paged("not-found", cases=SUMMARY))
 async def list_cases(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     component: Annotated[str | None, Query(max_length=120)] = None,
     state: Annotated[list[CaseState] | None, Query(description="Any of these states")] = None,
 ) -> Page[CaseSummary]:
     """One per component that an alarm spoke of where waveforms are taken, or that somebody opened."""
-    (after,) = paging.after(session, 1)
-    rows = await service.cases(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.cases,
+        service.summary_of,
         equipment=await maybe_equipment_id(session.db, equipment),
         component=component,
         state=[s.value for s in state] if state else None,
-        after=after,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.summary_of(row) for row in kept], next=following)
 
 
 @router.post(
@@ -270,14 +258,10 @@ async def open_case(session: Engineering, body: NewCase) -> Case:
     return service.case_of(await service.case_row(session.db, number))
 
 
-@router.get(
-    "/cases/labels",
-    summary="What was said, and what was found",
-    responses={200: examples(labels={"items": [LABEL], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/cases/labels", summary="What was said, and what was found", responses=paged(labels=LABEL))
 async def case_labels(session: Reading, paging: Pages) -> Page[Label]:
     """Of cases whose component was opened: what models learn from."""
-    return await paging.listed(session, "labels", Label.model_validate, by="case_id")
+    return await paging.listed(session, "labels", Label.model_validate, by={"after": "case_id"})
 
 
 @router.get(
@@ -296,7 +280,7 @@ async def show_case(request: Request, session: Reading, case: LongNumber) -> Res
 @router.get(
     "/cases/{case}/journal",
     summary="What happened to a case, newest first",
-    responses={200: examples(journal={"items": [ENTRY], "next": None}), **responses("not-found", "invalid-cursor")},
+    responses=paged("not-found", journal=ENTRY),
 )
 async def case_journal(session: Reading, case: LongNumber, paging: Pages) -> Page[CaseEntry]:
     """Every step: who, when, and with which words. Nothing is ever changed or removed here."""

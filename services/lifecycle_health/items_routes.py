@@ -18,7 +18,7 @@ from services.api.errors import ParameterError, responses
 from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import Number, Pages, maybe_equipment_id, plain
+from services.api.routing import Number, Pages, maybe_equipment_id, paged, plain
 from services.lifecycle_health import items, nameplate, reliability
 from services.lifecycle_health import items_examples as shown
 from services.lifecycle_health import items_model as model
@@ -42,14 +42,7 @@ class ItemPdf(Response):
     media_type = "application/pdf"
 
 
-@router.get(
-    "/items",
-    summary="Serial numbers",
-    responses={
-        200: examples(items={"items": [shown.SUMMARY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
-)
+@router.get("/items", summary="Serial numbers", responses=paged("not-found", items=shown.SUMMARY))
 async def list_items(
     session: Reading,
     paging: Pages,
@@ -59,24 +52,21 @@ async def list_items(
     equipment: Annotated[str | None, Query(max_length=128, description="The machine that it is")] = None,
 ) -> Page[model.ItemSummary]:
     """In the order in which they were registered."""
-    (after,) = paging.after(session, 1)
     link = None
     if identifier is not None:
         try:
             link = identifiers.canonical(plain(identifier))
         except (ServitizeError, ValueError):
             raise ParameterError("no identification link", parameter="identifier") from None
-    rows = await items.rows(
-        session.db,
-        paging.count,
-        kind=None if kind is None else plain(kind),
-        serial=None if serial is None else plain(serial),
+    return await paging.listed(
+        session,
+        items.rows,
+        model.ItemSummary.model_validate,
+        kind=plain(kind),
+        serial=plain(serial),
         identifier=link,
         equipment=await maybe_equipment_id(session.db, equipment),
-        after=after,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[model.ItemSummary.model_validate(row) for row in kept], next=following)
 
 
 @router.post(

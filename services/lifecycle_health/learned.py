@@ -11,10 +11,9 @@ from core.errors import NotFoundError
 from services.api.auth import Engineering, Reading
 from services.api.database import Row, Transaction
 from services.api.errors import responses
-from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Pages, equipment_id, plain
+from services.api.routing import EquipmentRef, LongNumber, MaybeFrom, MaybeTo, Pages, equipment_id, paged, plain
 from services.lifecycle_health.learned_model import (
     Comparison,
     Drift,
@@ -87,10 +86,7 @@ async def remaining_life(session: Reading, equipment: EquipmentRef) -> Remaining
 @router.get(
     "/equipment/{equipment}/prognoses",
     summary="What was said of its remaining life, newest first",
-    responses={
-        200: examples(prognoses={"items": [{**_TOLD, "champion": True}], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", prognoses={**_TOLD, "champion": True}),
 )
 async def prognoses(
     session: Reading,
@@ -99,48 +95,39 @@ async def prognoses(
     component: Annotated[str | None, Query(max_length=128)] = None,
     model: Annotated[str | None, Query(max_length=128)] = None,
     champion: Annotated[bool | None, Query(description="False: only what challengers said")] = None,
-    time_from: Annotated[Moment | None, Query(alias="from", description="Inclusive")] = None,
-    time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
+    time_from: MaybeFrom = None,
+    time_to: MaybeTo = None,
 ) -> Page[Prognosis]:
     """One line per step of the machine's clock and model; challengers stand beside the model that speaks."""
-    after_at, after_key = paging.after(session, 2)
-    rows = await session.db.rows(
+    return await paging.listed(
+        session,
         "prognoses_of",
+        lambda row: Prognosis.model_validate(_finite(row)),
+        by={"after_at": "at", "after_key": "place"},
         equipment=await equipment_id(session.db, equipment),
-        component=None if component is None else plain(component),
-        model=None if model is None else plain(model),
+        component=plain(component),
+        model=plain(model),
         champions=champion,
         time_from=time_from,
         time_to=time_to,
-        after_at=after_at,
-        after_key=after_key,
-        count=paging.count,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["at"].isoformat(), row["place"]))
-    return Page(items=[Prognosis.model_validate(_finite(row)) for row in kept], next=following)
 
 
 @router.get(
     "/equipment/{equipment}/outcomes",
     summary="What turned out to be true, newest first",
-    responses={
-        200: examples(outcomes={"items": [_OUTCOME], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", outcomes=_OUTCOME),
 )
 async def list_outcomes(session: Reading, equipment: EquipmentRef, paging: Pages) -> Page[Outcome]:
     """Failures, defects and all-clears that somebody confirmed: models learn from them and are judged by them."""
-    after_at, after_id = paging.after(session, 2)
-    rows = await session.db.rows(
+    return await paging.listed(
+        session,
         "outcomes_of",
+        _outcome,
+        by={"after_at": "at", "after_id": "id"},
         equipment=await equipment_id(session.db, equipment),
         id=None,
-        after_at=after_at,
-        after_id=after_id,
-        count=paging.count,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["at"].isoformat(), row["id"]))
-    return Page(items=[_outcome(row) for row in kept], next=following)
 
 
 @router.post(
@@ -194,8 +181,8 @@ async def withdraw_outcome(session: Engineering, outcome: LongNumber) -> Outcome
 async def compare_models(
     session: Reading,
     model: Annotated[str, Query(max_length=128, description="Name of the model, without a version")],
-    time_from: Annotated[Moment | None, Query(alias="from", description="Inclusive")] = None,
-    time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
+    time_from: MaybeFrom = None,
+    time_to: MaybeTo = None,
     horizon_days: Annotated[int, Query(ge=1, le=3650, description="How long before a failure an alarm warns")] = 30,
 ) -> Comparison:
     """Of the machines you see: what each version said, and how it compares with what turned out to be true."""

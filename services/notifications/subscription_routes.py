@@ -12,7 +12,7 @@ from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Number, Pages, maybe_equipment_id
+from services.api.routing import LongNumber, MaybeEquipment, Number, Pages, maybe_equipment_id, paged
 from services.notifications import service
 from services.notifications.examples import DELIVERY, DETAIL, ENDPOINT, NEW_ENDPOINT, SCHEDULE, SUBSCRIPTION
 from services.notifications.model import (
@@ -33,11 +33,7 @@ from services.notifications.model import (
 router = APIRouter(tags=["notifications"])
 
 
-@router.get(
-    "/endpoints",
-    summary="Where notifications go",
-    responses={200: examples(endpoints={"items": [ENDPOINT], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/endpoints", summary="Where notifications go", responses=paged(endpoints=ENDPOINT))
 async def list_endpoints(session: Administering, paging: Pages) -> Page[Endpoint]:
     """In order of making; never a secret."""
     return await paging.listed(session, "endpoints", Endpoint.model_validate, id=None)
@@ -118,11 +114,7 @@ async def remove_endpoint(request: Request, session: Administering, endpoint: Nu
     await session.audit("endpoint.removed", f"endpoint/{endpoint}")
 
 
-@router.get(
-    "/on-call",
-    summary="Schedules of who is on call",
-    responses={200: examples(schedules={"items": [SCHEDULE], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/on-call", summary="Schedules of who is on call", responses=paged(schedules=SCHEDULE))
 async def list_schedules(session: Reading, paging: Pages) -> Page[Schedule]:
     """In order of making."""
     return await paging.listed(session, "schedules", service.schedule_of, id=None)
@@ -192,11 +184,7 @@ async def remove_schedule(request: Request, session: Administering, schedule: Nu
     await session.audit("schedule.removed", f"schedule/{schedule}")
 
 
-@router.get(
-    "/subscriptions",
-    summary="Who hears of what",
-    responses={200: examples(subscriptions={"items": [SUBSCRIPTION], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/subscriptions", summary="Who hears of what", responses=paged(subscriptions=SUBSCRIPTION))
 async def list_subscriptions(session: Reading, paging: Pages) -> Page[Subscription]:
     """In order of making."""
     return await paging.listed(session, "subscriptions", service.subscription_of, id=None)
@@ -266,10 +254,7 @@ async def remove_subscription(request: Request, session: Administering, subscrip
 @router.get(
     "/deliveries",
     summary="What was sent, what waits, what could not be sent",
-    responses={
-        200: examples(deliveries={"items": [DELIVERY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", deliveries=DELIVERY),
 )
 async def list_deliveries(
     session: Reading,
@@ -277,7 +262,7 @@ async def list_deliveries(
     state: Annotated[DeliveryState | None, Query(description="`dead`: given up after the last attempt")] = None,
     subscription: Annotated[int | None, Query(ge=1, le=2_147_483_647)] = None,
     endpoint: Annotated[int | None, Query(ge=1, le=2_147_483_647)] = None,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
 ) -> Page[Delivery]:
     """Newest first, for three months after they were settled."""
     return await paging.listed(

@@ -14,7 +14,7 @@ from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Pages, maybe_equipment_id
+from services.api.routing import LongNumber, MaybeEquipment, Pages, maybe_equipment_id, paged
 from services.predictive_maintenance import service
 from services.predictive_maintenance.examples import ADVISORY, ADVISORY_ENTRY, DECIDED
 from services.predictive_maintenance.model import (
@@ -35,36 +35,26 @@ _DECISION: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get(
-    "",
-    summary="What should be done, newest change first",
-    responses={
-        200: examples(advisories={"items": [ADVISORY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
-)
+@router.get("", summary="What should be done, newest change first", responses=paged("not-found", advisories=ADVISORY))
 async def list_advisories(
     session: Reading,
     paging: Pages,
     state: Annotated[list[AdvisoryState] | None, Query(description="Any of these states")] = None,
     priority: Annotated[list[Priority] | None, Query(description="Any of these priorities")] = None,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     due_before: Annotated[Moment | None, Query(description="To be acted on before")] = None,
 ) -> Page[Advisory]:
     """One for each component and failure mode that was ever noticed; `resting` ones want nothing now."""
-    after_at, after_id = paging.after(session, 2)
-    rows = await service.advisories(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.advisories,
+        service.advisory_of,
+        by={"after_at": "changed_at", "after_id": "id"},
         state=[s.value for s in state] if state else None,
         priority=[p.value for p in priority] if priority else None,
         equipment=await maybe_equipment_id(session.db, equipment),
         due_before=due_before,
-        after_at=after_at,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["changed_at"].isoformat(), row["id"]))
-    return Page(items=[service.advisory_of(row) for row in kept], next=following)
 
 
 @router.get(
@@ -83,10 +73,7 @@ async def show_advisory(request: Request, session: Reading, advisory: LongNumber
 @router.get(
     "/{advisory}/journal",
     summary="What happened to an advisory, newest first",
-    responses={
-        200: examples(journal={"items": [ADVISORY_ENTRY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", journal=ADVISORY_ENTRY),
 )
 async def advisory_journal(session: Reading, advisory: LongNumber, paging: Pages) -> Page[AdvisoryEntry]:
     """Every step: who or what, when, why. More of the same evidence is no step."""

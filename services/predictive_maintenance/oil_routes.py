@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from services.api.auth import Operating, Reading
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import (
+    EquipmentRef,
+    LongNumber,
+    MaybeEquipment,
+    Pages,
+    equipment_id,
+    maybe_equipment_id,
+    paged,
+)
 from services.predictive_maintenance import oil
 from services.predictive_maintenance.planning_model import NewSample, OilSample
 
@@ -42,27 +50,20 @@ SAMPLE: Final[dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/oil-samples",
-    summary="Oil samples, newest first",
-    responses={200: examples(samples={"items": [SAMPLE], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@router.get("/oil-samples", summary="Oil samples, newest first", responses=paged("not-found", samples=SAMPLE))
 async def list_oil_samples(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
 ) -> Page[OilSample]:
     """Each as it was judged when it came in."""
-    after_at, after_id = paging.after(session, 2)
-    rows = await oil.samples(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        oil.samples,
+        oil.sample_of,
+        by={"after_at": "sampled_at", "after_id": "id"},
         equipment=await maybe_equipment_id(session.db, equipment),
-        after_at=after_at,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["sampled_at"].isoformat(), row["id"]))
-    return Page(items=[oil.sample_of(row) for row in kept], next=following)
 
 
 @router.get(

@@ -10,7 +10,7 @@ from services.api.auth import Operating, Planning, Reading
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Pages, equipment_id
+from services.api.routing import EquipmentRef, LongNumber, Pages, equipment_id, paged
 from services.predictive_maintenance import service, stock
 from services.predictive_maintenance.planning_model import (
     Bill,
@@ -79,14 +79,10 @@ BILL: Final[dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/parts",
-    summary="Your spare parts",
-    responses={200: examples(parts={"items": [PART], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/parts", summary="Your spare parts", responses=paged(parts=PART))
 async def list_parts(session: Reading, paging: Pages) -> Page[Part]:
     """In order of key."""
-    return await paging.listed(session, "parts", Part.model_validate, by="key")
+    return await paging.listed(session, "parts", Part.model_validate, by={"after": "key"})
 
 
 @router.get("/parts/{part}", summary="One spare part", responses={200: examples(part=PART), **responses("not-found")})
@@ -127,10 +123,7 @@ async def move_stock(session: Operating, part: Key, body: Move) -> Stock:
 @router.get(
     "/parts/{part}/movements",
     summary="What went into and out of stock, newest first",
-    responses={
-        200: examples(movements={"items": [MOVEMENT], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", movements=MOVEMENT),
 )
 async def list_movements(session: Reading, part: Key, paging: Pages) -> Page[Movement]:
     """Their sum is what is on hand."""

@@ -13,7 +13,7 @@ from services.api.errors import ApiError, responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import INT4, LongNumber, Pages, equipment_id, maybe_equipment_id, plain
+from services.api.routing import INT4, LongNumber, MaybeEquipment, Pages, equipment_id, maybe_equipment_id, paged, plain
 from services.predictive_maintenance import service, stock
 from services.predictive_maintenance.examples import PHOTO, STEPPED, WORK_DETAIL, WORK_ENTRY, WORK_ORDER
 from services.predictive_maintenance.model import (
@@ -54,38 +54,28 @@ _SIGNATURES: Final = (
 )
 
 
-@router.get(
-    "",
-    summary="Work orders, newest change first",
-    responses={
-        200: examples(work_orders={"items": [WORK_ORDER], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
-)
+@router.get("", summary="Work orders, newest change first", responses=paged("not-found", work_orders=WORK_ORDER))
 async def list_work_orders(
     session: Reading,
     paging: Pages,
     state: Annotated[list[WorkState] | None, Query(description="Any of these states")] = None,
     unfinished: Annotated[bool | None, Query(description="True: neither closed nor cancelled")] = None,
     kind: Kind | None = None,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     advisory: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> Page[WorkOrder]:
     """All of the equipment you may see."""
-    after_at, after_id = paging.after(session, 2)
-    rows = await service.work_orders(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.work_orders,
+        service.work_of,
+        by={"after_at": "changed_at", "after_id": "id"},
         state=[s.value for s in state] if state else None,
         unfinished=unfinished,
         kind=kind,
         equipment=await maybe_equipment_id(session.db, equipment),
         advisory=advisory,
-        after_at=after_at,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["changed_at"].isoformat(), row["id"]))
-    return Page(items=[service.work_of(row) for row in kept], next=following)
 
 
 @router.post(
@@ -118,10 +108,7 @@ async def show_work_order(request: Request, session: Reading, work_order: LongNu
 @router.get(
     "/{work_order}/journal",
     summary="What happened to a work order, newest first",
-    responses={
-        200: examples(journal={"items": [WORK_ENTRY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", journal=WORK_ENTRY),
 )
 async def work_journal(session: Reading, work_order: LongNumber, paging: Pages) -> Page[WorkJournalEntry]:
     """Every step: who, when, why."""

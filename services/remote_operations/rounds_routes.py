@@ -15,7 +15,7 @@ from services.api.database import Row, Transaction
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Number, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import LongNumber, Number, Pages, equipment_id, maybe_equipment_id, paged
 from services.remote_operations import rounds_model as model
 from services.remote_operations import rounds_page, service
 from services.telemetry.model import EquipmentRef
@@ -96,11 +96,7 @@ async def _one_inspection(db: Transaction, number: int) -> model.Inspection:
     return _inspection(rows[0])
 
 
-@router.get(
-    "/rollouts",
-    summary="Roll-outs of configuration",
-    responses={200: examples(rollouts={"items": [_ROLLOUT], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/rollouts", summary="Roll-outs of configuration", responses=paged(rollouts=_ROLLOUT))
 async def list_rollouts(session: Reading, paging: Pages) -> Page[model.Rollout]:
     """In the order in which they were started."""
     return await paging.listed(session, "rollouts", _rollout, id=None)
@@ -158,10 +154,7 @@ async def steer_rollout(session: Operating, rollout: Number, body: model.Steer) 
 @router.get(
     "/inspections",
     summary="Inspections that nobody has to walk for",
-    responses={
-        200: examples(inspections={"items": [_INSPECTION], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", inspections=_INSPECTION),
 )
 async def list_inspections(
     session: Reading, paging: Pages, equipment: Annotated[str | None, Query(max_length=128)] = None
@@ -217,7 +210,7 @@ async def stop_inspection(session: Operating, inspection: Number) -> None:
 @router.get(
     "/inspections/{inspection}/reports",
     summary="What the rounds found, newest first",
-    responses={200: examples(reports={"items": [_REPORT], "next": None}), **responses("not-found", "invalid-cursor")},
+    responses=paged("not-found", reports=_REPORT),
 )
 async def inspection_reports(session: Reading, inspection: Number, paging: Pages) -> Page[model.Report]:
     """Also those without findings."""

@@ -12,7 +12,16 @@ from services.api.auth import Operating, Reading
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, maybe_equipment_id
+from services.api.routing import (
+    EquipmentRef,
+    LongNumber,
+    MaybeEquipment,
+    Number,
+    Pages,
+    equipment_id,
+    maybe_equipment_id,
+    paged,
+)
 from services.remote_operations import model, rounds_routes, service
 from services.tenancy.service import equipment_ref
 
@@ -114,30 +123,23 @@ async def request_command(
     return await service.show(session.db, made)
 
 
-@router.get(
-    "/commands",
-    summary="Commands, newest first",
-    responses={200: examples(commands={"items": [_COMMAND], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@router.get("/commands", summary="Commands, newest first", responses=paged("not-found", commands=_COMMAND))
 async def list_commands(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     state: Annotated[list[CommandState] | None, Query(description="Any of these states")] = None,
     standing: Annotated[bool | None, Query(description="True: not settled yet")] = None,
 ) -> Page[model.Command]:
     """With those that were held back."""
-    (after,) = paging.after(session, 1)
-    rows = await service.rows(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.rows,
+        service.command_of,
         equipment=await maybe_equipment_id(session.db, equipment),
         state=[s.value for s in state] if state else None,
         open=standing,
-        after=after,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.command_of(row) for row in kept], next=following)
 
 
 @router.get(
@@ -149,9 +151,7 @@ async def show_command(session: Reading, command: LongNumber) -> model.Command:
 
 
 @router.get(
-    "/commands/{command}/journal",
-    summary="What happened to a command",
-    responses={200: examples(journal={"items": [_STEP], "next": None}), **responses("not-found", "invalid-cursor")},
+    "/commands/{command}/journal", summary="What happened to a command", responses=paged("not-found", journal=_STEP)
 )
 async def command_journal(session: Reading, command: LongNumber, paging: Pages) -> Page[model.CommandStep]:
     """In order: who asked, who agreed, what held it back, what broker and device said, and what was disregarded."""
@@ -186,11 +186,7 @@ async def cancel_command(session: Operating, command: LongNumber, body: model.Co
     return await service.show(session.db, command)
 
 
-@router.get(
-    "/inhibits",
-    summary="Emergency inhibits",
-    responses={200: examples(inhibits={"items": [_INHIBIT], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/inhibits", summary="Emergency inhibits", responses=paged(inhibits=_INHIBIT))
 async def list_inhibits(
     session: Reading, paging: Pages, standing: Annotated[bool | None, Query(description="True: not lifted")] = None
 ) -> Page[model.Inhibit]:

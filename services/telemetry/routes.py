@@ -12,7 +12,19 @@ from services.api.errors import ParameterError, responses
 from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, maybe_equipment_id, plain
+from services.api.routing import (
+    EquipmentRef,
+    LongNumber,
+    MaybeEquipment,
+    MaybeFrom,
+    MaybeTo,
+    Number,
+    Pages,
+    equipment_id,
+    maybe_equipment_id,
+    paged,
+    plain,
+)
 from services.telemetry import service
 from services.telemetry.examples import DEAD_LETTER, EVENT, GAPS, INTAKE, LATEST, POINT, READINGS
 from services.telemetry.model import (
@@ -160,60 +172,45 @@ async def list_gaps(
     )
 
 
-@router.get(
-    "/events",
-    summary="Events, newest first",
-    responses={200: examples(events={"items": [EVENT], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@router.get("/events", summary="Events, newest first", responses=paged("not-found", events=EVENT))
 async def list_events(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     kind: Annotated[str | None, Query(max_length=100)] = None,
-    time_from: Annotated[Moment | None, Query(alias="from", description="Inclusive")] = None,
-    time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
+    time_from: MaybeFrom = None,
+    time_to: MaybeTo = None,
 ) -> Page[Event]:
     """What machines and people reported in words. (Alarms are elsewhere; what happens live is `/v1/stream`.)"""
-    after_ts, after_key = paging.after(session, 2)
-    rows = await session.db.rows(
+    return await paging.listed(
+        session,
         "events",
+        service.event_of,
+        by={"after_ts": "ts", "after_key": "place"},
         equipment=await maybe_equipment_id(session.db, equipment),
-        kind=None if kind is None else plain(kind),
+        kind=plain(kind),
         time_from=time_from,
         time_to=time_to,
-        after_ts=after_ts,
-        after_key=after_key,
-        count=paging.count,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["ts"].isoformat(), row["place"]))
-    return Page(items=[service.event_of(row) for row in kept], next=following)
 
 
 @router.get(
-    "/dead-letters",
-    summary="What could not be used, newest first",
-    responses={
-        200: examples(letters={"items": [DEAD_LETTER], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    "/dead-letters", summary="What could not be used, newest first", responses=paged("not-found", letters=DEAD_LETTER)
 )
 async def list_dead_letters(
     session: Reading,
     paging: Pages,
     reason: Annotated[str | None, Query(max_length=100)] = None,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
 ) -> Page[DeadLetterSummary]:
     """Nothing is thrown away: each payload or value that was refused, why, and how often."""
-    (after,) = paging.after(session, 1)
-    rows = await service.dead_letters(
-        session.db,
-        paging.count,
-        reason=None if reason is None else plain(reason),
+    return await paging.listed(
+        session,
+        service.dead_letters,
+        service.dead_letter_of,
+        reason=plain(reason),
         equipment=await maybe_equipment_id(session.db, equipment),
-        after=after,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[service.dead_letter_of(row) for row in kept], next=following)
 
 
 @router.get(

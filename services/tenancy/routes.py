@@ -11,7 +11,16 @@ from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, Number, Pages, equipment_id, maybe_equipment_id, plain
+from services.api.routing import (
+    EquipmentRef,
+    MaybeEquipment,
+    Number,
+    Pages,
+    equipment_id,
+    maybe_equipment_id,
+    paged,
+    plain,
+)
 from services.tenancy import service
 from services.tenancy.examples import DEVICE, EQUIPMENT, GRANT, ME, NEW_DEVICE, SITE, TREE, TYPE
 from services.tenancy.model import (
@@ -40,24 +49,16 @@ async def show_me(session: Reading) -> Me:
     return await service.me(session.db, session.principal)
 
 
-@router.get(
-    "/sites",
-    summary="Your sites",
-    responses={200: examples(sites={"items": [SITE], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/sites", summary="Your sites", responses=paged(sites=SITE))
 async def list_sites(session: Reading, paging: Pages) -> Page[Site]:
     """In order of key."""
-    return await paging.listed(session, "sites", Site.model_validate, by="key")
+    return await paging.listed(session, "sites", Site.model_validate, by={"after": "key"})
 
 
-@router.get(
-    "/types",
-    summary="Equipment types",
-    responses={200: examples(types={"items": [TYPE], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/types", summary="Equipment types", responses=paged(types=TYPE))
 async def list_types(session: Reading, paging: Pages) -> Page[TypeSummary]:
     """The catalogue's and your own, in order of key."""
-    return await paging.listed(session, "types", TypeSummary.model_validate, by="key")
+    return await paging.listed(session, "types", TypeSummary.model_validate, by={"after": "key"})
 
 
 @router.get(
@@ -78,11 +79,7 @@ async def show_type(
     return answer_tagged(request, found, f"{found.key}/{found.revision}")
 
 
-@router.get(
-    "/equipment",
-    summary="Equipment you may see",
-    responses={200: examples(equipment={"items": [EQUIPMENT], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/equipment", summary="Equipment you may see", responses=paged(equipment=EQUIPMENT))
 async def list_equipment(
     session: Reading,
     paging: Pages,
@@ -95,20 +92,17 @@ async def list_equipment(
     ] = None,
 ) -> Page[EquipmentSummary]:
     """Yours and what others granted you, in order of key."""
-    after_key, after_id = paging.after(session, 2)
-    rows = await service.equipment_page(
-        session.db,
-        paging.count,
-        site=None if site is None else plain(site),
-        type=None if type_key is None else plain(type_key),
+    return await paging.listed(
+        session,
+        service.equipment_page,
+        service.summary_of,
+        by={"after_key": "key", "after_id": "id"},
+        site=plain(site),
+        type=plain(type_key),
         status=status,
-        state=None if state is None else plain(state),
+        state=plain(state),
         health_below=health_below,
-        after_key=after_key,
-        after_id=after_id,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["key"], row["id"]))
-    return Page(items=[service.summary_of(row) for row in kept], next=following)
 
 
 @router.post(
@@ -157,17 +151,10 @@ async def change_equipment(
     return await service.tree(session.db, found)
 
 
-@router.get(
-    "/devices",
-    summary="Devices that may publish",
-    responses={200: examples(devices={"items": [DEVICE], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/devices", summary="Devices that may publish", responses=paged(devices=DEVICE))
 async def list_devices(session: Managing, paging: Pages) -> Page[Device]:
     """In order of registration; never a password."""
-    (after,) = paging.after(session, 1)
-    rows = await service.devices(session.db, paging.count, after=after)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Device.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, service.devices, Device.model_validate)
 
 
 @router.post(
@@ -241,28 +228,21 @@ async def shut_device_out(request: Request, session: Managing, device: Number) -
     await session.audit("device.revoked", f"device/{device}")
 
 
-@router.get(
-    "/grants",
-    summary="Who else may see what",
-    responses={200: examples(grants={"items": [GRANT], "next": None}), **responses("not-found", "invalid-cursor")},
-)
+@router.get("/grants", summary="Who else may see what", responses=paged("not-found", grants=GRANT))
 async def list_grants(
     session: Reading,
     paging: Pages,
-    equipment: Annotated[str | None, Query(max_length=128, description="Number or key")] = None,
+    equipment: MaybeEquipment = None,
     given: Annotated[bool | None, Query(description="True: by you; false: to you")] = None,
 ) -> Page[Grant]:
     """Given and got, with those that are over."""
-    (after,) = paging.after(session, 1)
-    rows = await service.grants(
-        session.db,
-        paging.count,
+    return await paging.listed(
+        session,
+        service.grants,
+        Grant.model_validate,
         equipment=await maybe_equipment_id(session.db, equipment),
         given=given,
-        after=after,
     )
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Grant.model_validate(row) for row in kept], next=following)
 
 
 @router.post(
