@@ -6,12 +6,15 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 ROOMS := core formats ingest models storage rendering stream_processors services boards workbench simulators runtime
-# Quick to slow, so that what is wrong shows early. Benchmarks give figures, not verdicts: `make bench`.
-TESTS := $(wildcard tests/unit tests/judges tests/integration tests/faults tests/e2e)
+# Long to short, so that all processes end together; what one of them keeps to itself: tests/conftest.py.
+# Benchmarks give figures, not verdicts: `make bench`.
+TESTS := $(wildcard tests/e2e tests/faults tests/integration/storage tests/integration/cluster tests/integration \
+	tests/judges tests/unit)
 SECONDS ?=
 PYTEST_ARGS ?=
-# Processes that share the test files; each has servers of its own. JOBS=0 runs all in one, as a debugger wants it.
-JOBS ?= 2
+# Processes that share the test files, one more than the two processors this is meant for; each has servers of its own.
+# JOBS=0 runs all in one, as a debugger wants it.
+JOBS ?= 3
 FAULTS ?=
 BENCH ?=
 YEARS ?=
@@ -37,11 +40,11 @@ demo: .venv/RUNTIME ## run the whole system with a simulated fleet (SECONDS=90 e
 cluster: .venv/RUNTIME ## run the whole system over Kafka on this machine (CLUSTER="--demo --seconds 120 --home DIR")
 	@$(BIN)/servitize cluster up $(CLUSTER)
 
-test: .venv/READY ## check import order, style and types, then run all tests, quick to slow (PYTEST_ARGS="-k name")
+test: .venv/READY ## check import order, style and types, then run all tests (PYTEST_ARGS="-k name")
 	@$(MAKE) --no-print-directory lint
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo \
 		"mosquitto is not installed: tests of that broker will say so and be skipped (Debian: apt-get install mosquitto)"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
 
 lint: .venv/READY ## import order, ruff, mypy
 	@$(BIN)/lint-imports --no-logo

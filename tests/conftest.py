@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from runtime.local.accounts import service_account
 from runtime.local.broker import LocalBroker
@@ -23,6 +25,27 @@ from runtime.local.kafka import LocalKafka
 from runtime.local.paths import DataDirectory
 from runtime.local.postgres import OWNER, SUPERUSER, LocalPostgres
 from tests.support.logins import PASSWORDS
+
+
+TOGETHER = {
+    "the whole system": ("tests/e2e/", "tests/faults/"),
+    "both engines": ("tests/integration/storage/", "tests/integration/boards/"),
+    "Kafka": ("tests/integration/cluster/",),
+}
+"""Folders whose tests one process has, one after the other: those of the whole system mostly wait for processes, and
+would wait for one another; the rest share servers that take long to start."""
+
+
+class ByRoom(LoadScopeScheduling):
+    """Shares the test files among processes, and keeps together what belongs together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return next((name for name, folders in TOGETHER.items() if file.startswith(folders)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByRoom:
+    return ByRoom(config, log)
 
 
 @dataclass(frozen=True)
