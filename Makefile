@@ -8,8 +8,9 @@ BIN := .venv/bin
 ROOMS := core formats ingest models storage rendering stream_processors services boards workbench simulators runtime
 # Long to short, so that all processes end together; what one of them keeps to itself: tests/conftest.py.
 # Benchmarks give figures, not verdicts: `make bench`.
-TESTS := $(wildcard tests/e2e tests/faults tests/integration/storage tests/integration/cluster tests/integration \
-	tests/judges tests/unit)
+LONG := tests/integration/storage tests/integration/boards tests/integration/cluster
+TESTS := $(wildcard tests/e2e tests/faults $(LONG)) $(filter-out $(LONG), $(wildcard tests/integration/[a-z]*)) \
+	$(wildcard tests/judges tests/unit)
 SECONDS ?=
 PYTEST_ARGS ?=
 # Processes that share the test files, one more than the two processors this is meant for; each has servers of its own.

@@ -26,7 +26,6 @@ from runtime.local.paths import DataDirectory
 from runtime.local.postgres import OWNER, SUPERUSER, LocalPostgres
 from tests.support.logins import PASSWORDS
 
-
 TOGETHER = {
     "the whole system": ("tests/e2e/", "tests/faults/"),
     "both engines": ("tests/integration/storage/", "tests/integration/boards/"),
