@@ -54,6 +54,8 @@ class Cluster:
 
     def launch(self, name: str) -> subprocess.Popen[bytes]:
         """Start an ingest or a worker, not waited for."""
+        before = self.processes.get(name)
+        assert before is None or before.poll() is not None, f"{name} runs already"
         kind, _, number = name.rpartition("-")
         config = self.folder / f"{name}.json"
         told: dict[str, Any] = {

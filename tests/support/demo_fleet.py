@@ -18,11 +18,12 @@ from psycopg_pool import ConnectionPool
 
 from core import quality
 from core.condition import Change, Concern, ConditionTransition, Priority
+from core.learned import Drift, ModelScore, Prognosis
 from core.outcome import CommitUnit, Outcome
 from core.parcels import CycleRecord, Waveform
 from core.registry import RegistrySnapshot
 from core.telemetry import DeadLetter, EventRecord, StreamRecord, TelemetryBatch, Tick
-from core.time import HOUR, MINUTE, SECOND
+from core.time import DAY, HOUR, MINUTE, SECOND
 from formats.decoded import WaveformMessage
 from ingest.parcels import Parcels
 from models.types import catalog, from_document, to_document
@@ -53,6 +54,8 @@ _OFTEN = 12
 """Its frames to one of the others."""
 WAVEFORMS_OF = "K-102"
 """The compressor train whose motor bearing wears, and which stops and starts again in the evening."""
+MODELLED = "K-103"
+"""The compressor train of which models speak: what they would have said is written down, since none is learned here."""
 _TAKEN = 5
 """Blocks between two of its waveforms."""
 
@@ -124,6 +127,9 @@ def play(history: DemoHistory, *, hours: float = HOURS, period_s: int = 120, see
         last.outcome,
         transitions=(*last.outcome.transitions, *chatter),
         derived=TelemetryBatch.concatenate([last.outcome.derived, learned], last.record.ticks[0].at),
+        prognoses=(*last.outcome.prognoses, *_lives(ids[MODELLED], start, end)),
+        scores=(*last.outcome.scores, *_distances(ids[MODELLED], start, end)),
+        drifts=(*last.outcome.drifts, *_drifts(ids[MODELLED], end)),
     )
     return [*played[:-1], Played(last.record, outcome, processor.snapshot())]
 
@@ -177,6 +183,36 @@ def _learned(history: DemoHistory, at: int) -> TelemetryBatch:
     return TelemetryBatch(
         ids, np.full(len(ids), at - MINUTE, np.int64), values, np.full(len(ids), quality.GOOD, np.uint8), at
     )
+
+
+def _lives(equipment: int, start: int, end: int) -> Iterator[Prognosis]:
+    """Of the filter, every ten minutes: the band closes in, and an hour of running takes an hour of it. A challenger
+    says half as much."""
+    for at in range(start, end, 10 * MINUTE):
+        left = 900.0 - (at - start) / HOUR
+        width = 0.4 - 0.2 * (at - start) / (end - start)
+        for version, champion, share in ((3, True, 1.0), (4, False, 0.5)):
+            p10, p50, p90 = (share * left * (1 + way * width) for way in (-1, 0, 1))
+            dates = tuple(at + round(p * HOUR) for p in (p10, p50, p90))
+            yield Prognosis(
+                equipment, "lube_oil.filter", at, "remaining-life/compressor-train", version, champion,
+                p10, p50, p90, "h", 2000.0, (dates[0], dates[1], dates[2]),
+            )  # fmt: skip
+
+
+def _distances(equipment: int, start: int, end: int) -> Iterator[ModelScore]:
+    """From normal to its edge, by the filter's pressure more than by anything else."""
+    shares = {"lube_oil.filter.differential_pressure": 0.71, "lube_oil.header_pressure": 0.18}
+    for at in range(start, end, HOUR):
+        distance = 0.3 + 0.6 * (at - start) / (end - start)
+        yield ModelScore(
+            equipment, "", at, "normal/compressor-train", 2, True, round(distance, 4), contributions=shares
+        )
+
+
+def _drifts(equipment: int, end: int) -> Iterator[Drift]:
+    moved = {"train.ambient_temperature": 0.17}
+    yield Drift(equipment, "normal/compressor-train", 2, True, end - 7 * DAY, end, 0.17, False, moved)
 
 
 def _plans(faults: Sequence[PlannedFault], keys: Sequence[str]) -> list[FaultPlan]:

@@ -68,7 +68,7 @@ def test_alarms_reach_subscribers_also_when_their_publisher_is_killed(cluster: C
         cluster.stop("worker-0", signal.SIGKILL)  # one of the two is the publisher, whichever
         cluster.launch("worker-0")
         cluster.stop("worker-1", signal.SIGKILL)
-        cluster.start("worker-0")
+        cluster.wait("worker-0")
         readings(cluster, 1, 1.0)
         cluster.settle(lambda: cluster.one("SELECT count(*) FROM servitize.alarm WHERE active") == 0, 90)
         cluster.settle(lambda: cluster.one("SELECT count(*) FROM servitize.outbox WHERE seq IS NULL") == 0, 30)
