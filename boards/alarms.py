@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from boards.definition import Board, Column, Format, Kind, Meaning, Panel, Query, Row, Series, Zones
-from boards.words import ANY_IS_WARNING, NONE_IS_GOOD, PRIORITIES, TO_EQUIPMENT
+from boards.words import ANY_IS_WARNING, NONE_IS_GOOD, PRIORITIES, TO_EQUIPMENT, figures
 
 RATE: Final = Zones(Meaning.HEALTHY, ((1.0, Meaning.ADVISORY), (2.0, Meaning.WARNING), (10.0, Meaning.ALARM)))
 """Announced per operator and ten minutes: about 1 is very likely acceptable, 2 the manageable maximum, 10 a flood."""
@@ -22,14 +22,11 @@ ALARM_PERFORMANCE: Final = Board(
         Row(
             "",
             (
-                Panel(
+                figures(
                     "performance",
                     "Against EEMUA 191",
                     "Is the alarm system manageable?",
-                    Kind.STAT,
-                    Query("alarms", "performance"),
-                    width=24,
-                    height=4,
+                    query=Query("alarms", "performance"),
                     columns=(
                         Column("per_period", "Announced per 10 min", Format.NUMBER, decimals=2, zones=RATE),
                         Column("worst_period", "Worst 10 min", Format.NUMBER, decimals=0, zones=RATE),

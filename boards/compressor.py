@@ -24,7 +24,7 @@ from boards.definition import (
     Zones,
 )
 from boards.equipment import STATES, TO_POINT
-from boards.words import ALARM_MARKS, machine
+from boards.words import ALARM_MARKS, figures, machine
 from models.vibration.zones import boundaries, shaft_boundaries, tables
 
 POINTS: Final = r"^process\.surge_margin$"
@@ -91,14 +91,11 @@ def _trend(
     )
 
 
-NOW: Final = Panel(
+NOW: Final = figures(
     "now",
     "Now",
     "How hard does it work, and how far is surge?",
-    Kind.STAT,
-    Query("compressor", "operating_point"),
-    width=24,
-    height=4,
+    query=Query("compressor", "operating_point"),
     parameters=_SHEET,
     columns=(
         Column("surge_margin", "Surge margin", Format.NUMBER, unit="%", decimals=0, zones=SURGE_MARGIN),

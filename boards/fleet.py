@@ -17,16 +17,14 @@ from boards.words import (
     NONE_IS_GOOD,
     PRIORITIES,
     TO_EQUIPMENT,
+    figures,
 )
 
-SUMMARY: Final = Panel(
+SUMMARY: Final = figures(
     "summary",
     "Now",
     "How many machines need somebody now?",
-    Kind.STAT,
-    Query("fleet", "summary"),
-    width=24,
-    height=4,
+    query=Query("fleet", "summary"),
     columns=(
         Column("machines", "Machines", Format.NUMBER, decimals=0),
         Column(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from boards.definition import Board, Column, Format, Kind, Meaning, Named, Panel, Query, Row, Zones
-from boards.words import ANY_IS_ADVISORY, ANY_IS_WARNING, NONE_IS_GOOD, PRIORITIES, TO_EQUIPMENT
+from boards.words import ANY_IS_ADVISORY, ANY_IS_WARNING, NONE_IS_GOOD, PRIORITIES, TO_EQUIPMENT, figures
 
 DAYS_LEFT: Final = Zones(Meaning.ALARM, ((0.0, Meaning.WARNING), (7.0, Meaning.ADVISORY), (30.0, Meaning.NEUTRAL)))
 """Days until something is due; below zero the date is past."""
@@ -59,14 +59,11 @@ ADVISORIES: Final = Board(
         Row(
             "",
             (
-                Panel(
+                figures(
                     "summary",
                     "Now",
                     "How much waits for a decision?",
-                    Kind.STAT,
-                    Query("maintenance", "advisory_summary"),
-                    width=24,
-                    height=4,
+                    query=Query("maintenance", "advisory_summary"),
                     columns=(
                         Column("open", "Open", Format.NUMBER, decimals=0, zones=ANY_IS_ADVISORY),
                         Column("pressing", "Urgent or high", Format.NUMBER, decimals=0, zones=ANY_IS_WARNING),
@@ -132,14 +129,11 @@ WORK: Final = Board(
         Row(
             "",
             (
-                Panel(
+                figures(
                     "summary",
                     "Now",
                     "Where does work wait?",
-                    Kind.STAT,
-                    Query("maintenance", "work_summary"),
-                    width=24,
-                    height=4,
+                    query=Query("maintenance", "work_summary"),
                     columns=(
                         Column("unfinished", "Unfinished", Format.NUMBER, decimals=0),
                         Column("to_approve", "To be approved", Format.NUMBER, decimals=0, zones=ANY_IS_ADVISORY),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from boards.definition import Board, Column, Format, Kind, Meaning, Named, Panel, Query, Row, Zones
-from boards.words import ANY_IS_ADVISORY, ANY_IS_WARNING, NONE_IS_GOOD, TO_EQUIPMENT
+from boards.words import ANY_IS_ADVISORY, ANY_IS_WARNING, NONE_IS_GOOD, TO_EQUIPMENT, figures
 
 _HOPS: Final[Mapping[str, Named]] = {
     "ingest": Named("From the broker"),
@@ -27,14 +27,11 @@ OPERATIONS: Final = Board(
         Row(
             "",
             (
-                Panel(
+                figures(
                     "summary",
                     "Now",
                     "Is the platform well?",
-                    Kind.STAT,
-                    Query("operations", "summary"),
-                    width=24,
-                    height=4,
+                    query=Query("operations", "summary"),
                     columns=(
                         Column("commit_age", "Last stored", Format.DURATION, zones=_AGE),
                         Column("outbox_pending", "Events waiting", Format.NUMBER, decimals=0, zones=ANY_IS_ADVISORY),

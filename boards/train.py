@@ -7,7 +7,7 @@ from typing import Final
 
 from boards.definition import Board, Column, Follow, Format, Kind, Meaning, Named, Panel, Query, Row, Zones
 from boards.equipment import STATES, TO_POINT
-from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, TO_COMPONENT, machine
+from boards.words import ALARM_MARKS, ANY_IS_WARNING, HEALTH, MACHINE_STATES, TO_COMPONENT, figures, machine
 
 POINTS: Final = r"^car\d+\.doors\.peak_current$"
 """What a train has that this board is for: one figure for all doors of a car."""
@@ -27,14 +27,11 @@ BOX_EXCESS: Final = Zones(Meaning.INSTRUMENT, ((-8.0, Meaning.HEALTHY), (8.0, Me
 DOOR_CURRENT: Final = Zones(Meaning.HEALTHY, ((3.2, Meaning.ADVISORY), (4.0, Meaning.WARNING)))
 """Healthy doors peak at 2.2 to 2.8 A (at -15 °C about 2.6 A); at three times the friction it is 4 A."""
 
-HEADER: Final = Panel(
+HEADER: Final = figures(
     "header",
     "Now",
     "How is it, and is it in service?",
-    Kind.STAT,
-    Query("train", "header"),
-    width=24,
-    height=4,
+    query=Query("train", "header"),
     columns=(
         Column("health", "Health", Format.NUMBER, unit="%", decimals=0, zones=HEALTH),
         Column("state", "State", values=MACHINE_STATES),

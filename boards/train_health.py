@@ -17,6 +17,7 @@ from boards.words import (
     MACHINE_STATES,
     NONE_IS_GOOD,
     TO_EQUIPMENT,
+    figures,
     machine,
 )
 
@@ -238,14 +239,11 @@ TRAINS: Final = Board(
         Row(
             "",
             (
-                Panel(
+                figures(
                     "figures",
                     "Kilometres between failures",
                     "How far do the trains run between failures?",
-                    Kind.STAT,
-                    Query("trains", "figures"),
-                    width=24,
-                    height=4,
+                    query=Query("trains", "figures"),
                     columns=(
                         Column("trains", "Trains", Format.NUMBER, decimals=0),
                         Column("km", "Distance", Format.NUMBER, unit="km", decimals=0),

@@ -1,11 +1,12 @@
-"""Words, zones and columns that several boards share."""
+"""Words, zones and panels that several boards share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
-from boards.definition import Annotation, Link, Meaning, Named, Query, Variable, Zones
+from boards.definition import Annotation, Kind, Link, Meaning, Named, Panel, Query, Variable, Zones
 
 TO_EQUIPMENT: Final = Link("equipment", {"equipment": "equipment_id"}, "Open the machine")
 TO_COMPONENT: Final = Link("component", {"equipment": "equipment_id", "component": "component"}, "Open the component")
@@ -80,3 +81,7 @@ ALARM_MARKS: Final = Annotation(
 def machine(*points: str) -> Variable:
     """The machine a board is about: any, or those with a point that matches one of these patterns."""
     return Variable("equipment", "Machine", Query("common", "equipment"), {"points": points}, integer=True)
+
+
+figures: Final = partial(Panel, kind=Kind.STAT, width=24, height=4)
+"""A strip of figures as wide as its board, with which a board begins."""
