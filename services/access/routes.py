@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from core.errors import NotFoundError
 from services.access import service
 from services.access.examples import ENTRY, ISSUER, KEY, NEW_KEY, USER
 from services.access.model import (
@@ -24,22 +23,17 @@ from services.access.model import (
 )
 from services.api.access import Role
 from services.api.auth import Administering, Auditing, Session
-from services.api.database import Row
+from services.api.database import Row, visible
 from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
-from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import LongNumber, Number, Pages, plain
+from services.api.routing import LongNumber, MaybeFrom, MaybeTo, Number, Pages, paged, plain
 
 router = APIRouter(tags=["access"])
 
 
-@router.get(
-    "/keys",
-    summary="API keys of your organisation",
-    responses={200: examples(keys={"items": [KEY], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/keys", summary="API keys of your organisation", responses=paged(keys=KEY))
 async def list_keys(session: Administering, paging: Pages) -> Page[Key]:
     """In order of making, revoked ones too; never a secret."""
     return await paging.listed(session, "keys", Key.model_validate, id=None)
@@ -87,9 +81,7 @@ def _version(row: Row) -> str:
 
 async def _held(request: Request, session: Session, key_id: int) -> Row:
     """The key, locked, as the request has seen it."""
-    row = await session.db.row("hold_key", id=key_id)
-    if row is None:
-        raise NotFoundError("there is no such key, or it is not yours to see")
+    row = visible(await session.db.row("hold_key", id=key_id), "key")
     require_match(request, _version(row))
     return row
 
@@ -120,11 +112,7 @@ async def revoke_key(request: Request, session: Administering, key_id: LongNumbe
     await session.audit("key.revoked", f"key/{key_id}", prefix=row["prefix"])
 
 
-@router.get(
-    "/issuers",
-    summary="OpenID providers whose tokens you take",
-    responses={200: examples(issuers={"items": [ISSUER], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/issuers", summary="OpenID providers whose tokens you take", responses=paged(issuers=ISSUER))
 async def list_issuers(session: Administering, paging: Pages) -> Page[IssuerInfo]:
     """In order of adding."""
     return await paging.listed(session, "issuers", IssuerInfo.model_validate, id=None)
@@ -171,11 +159,7 @@ async def change_issuer(request: Request, session: Administering, issuer: Number
     return IssuerInfo.model_validate(await service.one(session.db, "issuers", issuer, "issuer"))
 
 
-@router.get(
-    "/users",
-    summary="Users of your organisation",
-    responses={200: examples(users={"items": [USER], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/users", summary="Users of your organisation", responses=paged(users=USER))
 async def list_users(session: Administering, paging: Pages, role: Role | None = None) -> Page[User]:
     """Who signed in, or is expected to, in the order in which they became known."""
     return await paging.listed(session, "users", User.model_validate, id=None, role=role)
@@ -221,28 +205,24 @@ async def change_user(request: Request, session: Administering, user: LongNumber
     return User.model_validate(await service.one(session.db, "users", user, "user"))
 
 
-@router.get(
-    "/audit",
-    summary="Who did what",
-    responses={200: examples(entries={"items": [ENTRY], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/audit", summary="Who did what", responses=paged(entries=ENTRY))
 async def list_audit(
     session: Auditing,
     paging: Pages,
     actor: Annotated[str | None, Query(max_length=400)] = None,
     action: Annotated[str | None, Query(max_length=100, description="`noun.verb`, or a noun for all of its")] = None,
     object_: Annotated[str | None, Query(alias="object", max_length=200, examples=["key/3"])] = None,
-    time_from: Annotated[Moment | None, Query(alias="from", description="Inclusive")] = None,
-    time_to: Annotated[Moment | None, Query(alias="to", description="Exclusive")] = None,
+    time_from: MaybeFrom = None,
+    time_to: MaybeTo = None,
 ) -> Page[AuditEntry]:
     """Newest first: every change by API and command line in your organisation."""
     return await paging.listed(
         session,
         "audit_entries",
         AuditEntry.model_validate,
-        actor=None if actor is None else plain(actor),
-        action=None if action is None else plain(action),
-        object=None if object_ is None else plain(object_),
+        actor=plain(actor),
+        action=plain(action),
+        object=plain(object_),
         time_from=time_from,
         time_to=time_to,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.errors import ForbiddenError, NotFoundError
+from core.errors import ForbiddenError
 from services.access.model import AddIssuer, AddUser, ChangeIssuer, ChangeUser, MakeKey, NewKey
 from services.api.access import scopes_of
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.vetted import split
 from storage import secrets
@@ -18,10 +18,7 @@ from storage import secrets
 async def one(db: Transaction, statement: str, number: int, what: str) -> Row:
     """The row with that number of a statement with ``id``, ``after`` and ``count``. Raises NotFoundError."""
     filters: dict[str, Any] = {"role": None} if statement == "users" else {}
-    rows = await db.rows(statement, id=number, after=None, count=1, **filters)
-    if not rows:
-        raise NotFoundError(f"there is no such {what}, or it is not yours to see")
-    return rows[0]
+    return visible(await db.rows(statement, id=number, after=None, count=1, **filters), what)
 
 
 async def make_key(db: Transaction, who: Principal, order: MakeKey) -> NewKey:

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, StringConstraints
 
 from core.condition import Priority
-from core.errors import NotFoundError
 from services.alarms import service
 from services.alarms.definitions import proposals, try_on
 from services.alarms.model import Comment
 from services.api.auth import Engineering, Reading
+from services.api.database import visible
 from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.moments import Moment
@@ -128,9 +128,7 @@ _BAD: Final[dict[str, Any]] = {
 
 
 async def _definition(session: Reading, alarm: int) -> dict[str, Any]:
-    row = await session.db.row("alarm_definition", alarm=alarm)
-    if row is None:
-        raise NotFoundError("there is no such alarm, or it is not yours to see")
+    row = visible(await session.db.row("alarm_definition", alarm=alarm), "alarm")
     return row
 
 

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from core.alarm import TRANSITIONS, AlarmEvent, AlarmState
-from core.errors import NotFoundError
 from services.alarms.model import MAX_SHELF_MINUTES, Alarm, JournalEntry, Outcome, Shelf, Shelve
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.telemetry.model import EquipmentRef
 from services.telemetry.service import finite
@@ -65,10 +64,7 @@ async def page(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def show(db: Transaction, alarm_id: int) -> Alarm:
-    rows = await page(db, 1, id=alarm_id)
-    if not rows:
-        raise NotFoundError("there is no such alarm, or it is not yours to see")
-    return alarm_of(rows[0])
+    return alarm_of(visible(await page(db, 1, id=alarm_id), "alarm"))
 
 
 async def journal(db: Transaction, count: int, alarm: int, after: int | None) -> list[Row]:

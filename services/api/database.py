@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -13,13 +13,23 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from core.errors import UnavailableError
+from core.errors import NotFoundError, UnavailableError
 from services.api.settings import ApiSettings
 from storage.queries import load
 
 ROLE: Final = "servitize_api"
 Row = dict[str, Any]
 Connection = AsyncConnection[DictRow]
+
+
+def visible(found: Row | Sequence[Row] | None, what: str) -> Row:
+    """The row, or the first row, that was asked for.
+
+    Raises NotFoundError where there is none: what does not exist and what is another's are told alike.
+    """
+    if not found:
+        raise NotFoundError(f"there is no such {what}, or it is not yours to see")
+    return found if isinstance(found, dict) else found[0]
 
 
 _DOMAINS: Final = (

@@ -15,7 +15,7 @@ from services.api.errors import ParameterError, responses
 from services.api.moments import Moment
 from services.api.pagination import Page
 from services.api.parameters import examples
-from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, plain
+from services.api.routing import EquipmentRef, LongNumber, Number, Pages, equipment_id, paged, plain
 from services.contracts import energy, service
 from services.contracts.computing import contract_row
 from services.contracts.examples import (
@@ -71,11 +71,7 @@ class PdfResponse(Response):
     media_type = "application/pdf"
 
 
-@router.get(
-    "/contracts",
-    summary="Contracts you provide or pay",
-    responses={200: examples(contracts={"items": [CONTRACT], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/contracts", summary="Contracts you provide or pay", responses=paged(contracts=CONTRACT))
 async def list_contracts(session: Reading, paging: Pages) -> Page[Contract]:
     """In the order in which they were made."""
     return await paging.listed(session, "contracts", Contract.model_validate, ids=None)
@@ -132,10 +128,7 @@ async def draft_statement(
 @router.get(
     "/contracts/{contract}/statements",
     summary="Closed statements and corrections, newest first",
-    responses={
-        200: examples(statements={"items": [SUMMARY], "next": None}),
-        **responses("not-found", "invalid-cursor"),
-    },
+    responses=paged("not-found", statements=SUMMARY),
 )
 async def list_statements(
     session: Reading, contract: Number, paging: Pages, period: Annotated[Month | None, Query()] = None
@@ -183,15 +176,12 @@ async def close_statements(session: Managing, body: CloseManyOrder) -> ClosedMan
 @router.get(
     "/contracts/{contract}/records",
     summary="What is on record for a contract",
-    responses={200: examples(records={"items": [RECORD], "next": None}), **responses("not-found", "invalid-cursor")},
+    responses=paged("not-found", records=RECORD),
 )
 async def list_contract_records(session: Reading, contract: Number, paging: Pages) -> Page[Record]:
     """Stops that may be excluded, and incidents; with those that were withdrawn."""
     await contract_row(session.db, contract)
-    (after,) = paging.after(session, 1)
-    rows = await service.records(session.db, paging.count, contract=contract, after=after)
-    kept, following = paging.cut(session, rows, lambda row: (row["id"],))
-    return Page(items=[Record.model_validate(row) for row in kept], next=following)
+    return await paging.listed(session, service.records, Record.model_validate, contract=contract)
 
 
 @router.post(
@@ -272,18 +262,12 @@ async def _document(session: Reading, number: int) -> tuple[str, str]:
     return html, f"{contract.title} {found.period}"
 
 
-@router.get(
-    "/emission-factors",
-    summary="Emission factors by carrier and day",
-    responses={200: examples(factors={"items": [FACTOR], "next": None}), **responses("invalid-cursor")},
-)
+@router.get("/emission-factors", summary="Emission factors by carrier and day", responses=paged(factors=FACTOR))
 async def list_emission_factors(
     session: Reading, paging: Pages, carrier: Annotated[str | None, Query(max_length=63)] = None
 ) -> Page[Factor]:
     """In the order in which they were recorded."""
-    return await paging.listed(
-        session, "emission_factors", service.factor_of, carrier=None if carrier is None else plain(carrier)
-    )
+    return await paging.listed(session, "emission_factors", service.factor_of, carrier=plain(carrier))
 
 
 @router.post(
@@ -325,7 +309,7 @@ async def equipment_footprint(
         found.key,
         plain(carrier),
         plain(energy_point),
-        None if output_point is None else plain(output_point),
+        plain(output_point),
         (from_datetime(time_from), from_datetime(time_to)),
         timezone,
     )

@@ -16,13 +16,12 @@ from core.contracts.numbers import minor_unit
 from core.contracts.statement import Line, Statement, digest, line_of
 from core.errors import ConflictError, InvalidInputError, NotFoundError, ServitizeError
 from core.time import from_datetime, to_datetime
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.contracts import model
 from services.contracts.computing import Asked, Computed, compute_period, compute_periods, contract_row
 
 FIX_HOLDS_DAYS: Final = 30
 """Corrective work on the same component within so many days says that the work before it did not fix it."""
-_NO_STATEMENT: Final = "there is no such statement, or it is not yours to see"
 
 
 async def show(db: Transaction, number: int) -> model.Contract:
@@ -67,10 +66,7 @@ async def records(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def record(db: Transaction, number: int) -> model.Record:
-    rows = await records(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such record, or it is not yours to see")
-    return model.Record.model_validate(rows[0])
+    return model.Record.model_validate(visible(await records(db, 1, id=number), "record"))
 
 
 async def put_record(db: Transaction, contract: int, order: model.NewRecord, who: str) -> int:
@@ -252,9 +248,7 @@ def _differences(stated: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 async def statement_row(db: Transaction, number: int) -> Row:
     rows = await db.rows("statements", contract=None, id=number, period=None, after=None, count=1)
-    if not rows:
-        raise NotFoundError(_NO_STATEMENT)
-    return rows[0]
+    return visible(rows, "statement")
 
 
 def summary_of(row: Row) -> model.StatementSummary:

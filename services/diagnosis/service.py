@@ -14,7 +14,7 @@ from core.case import CaseEvent, CaseState, allowed
 from core.errors import NotFoundError
 from models.vibration import curves
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.api.state import TypeParser
 from services.diagnosis import evidence
@@ -53,10 +53,7 @@ def waveform_of(row: Row) -> Waveform:
 
 
 async def waveform(db: Transaction, number: int) -> Waveform:
-    rows = await waveforms(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such waveform, or it is not yours to see")
-    return waveform_of(rows[0])
+    return waveform_of(visible(await waveforms(db, 1, id=number), "waveform"))
 
 
 async def samples(db: Transaction, numbers: Sequence[int]) -> list[Samples]:
@@ -76,9 +73,7 @@ async def one(db: Transaction, number: int, channel: str | None) -> tuple[Sample
 
 
 async def places(db: Transaction, parse: TypeParser, equipment: int) -> Places:
-    row = await db.row("places_of", equipment=equipment)
-    if row is None:
-        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    row = visible(await db.row("places_of", equipment=equipment), "equipment")
     return Places(parse(row["document"]))
 
 
@@ -141,10 +136,7 @@ async def cases(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def case_row(db: Transaction, number: int) -> Row:
-    rows = await cases(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such case, or it is not yours to see")
-    return rows[0]
+    return visible(await cases(db, 1, id=number), "case")
 
 
 def summary_of(row: Row) -> CaseSummary:

@@ -18,10 +18,9 @@ from core.lifecycle.genealogy import Step as StepOf
 from core.lifecycle.plan import Interval, life_plan
 from core.lifecycle.remanufacturing import Limits, Returned, assess
 from core.time import DAY, HOUR, from_datetime, to_datetime
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.lifecycle_health import items_model as model
 
-_NO_ITEM: Final = "there is no such item, or it is not yours to see"
 _RATE_WINDOW: Final = 30 * DAY
 _AT_REST: Final = frozenset({"stopped", "off", "parked", "standstill"})
 """States in which nothing runs, for types that do not say which do."""
@@ -132,10 +131,7 @@ async def rows(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def item_row(db: Transaction, number: int) -> Row:
-    found = await rows(db, 1, id=number)
-    if not found:
-        raise NotFoundError(_NO_ITEM)
-    return found[0]
+    return visible(await rows(db, 1, id=number), "item")
 
 
 def link(order: model.RegisterItem) -> str:
@@ -225,8 +221,8 @@ async def take(db: Transaction, number: int, order: model.NewStep, who: str) -> 
     taken."""
     await item_row(db, number)
     found = await register(db)
-    if order.host is not None and order.host not in found.rows:
-        raise NotFoundError(_NO_ITEM)
+    if order.host is not None:
+        visible(found.rows.get(order.host), "item")
     if order.deed is not Deed.BUILT and not found.genealogy.steps(str(number)):
         raise InvalidInputError("its life begins with 'built'", hint="record when it was built first")
     host = "" if order.host is None else str(order.host)
@@ -290,15 +286,20 @@ async def put_limits(db: Transaction, order: model.KindLimits) -> None:
     await db.row("put_item_kind", kind=order.kind, document=order.model_dump_json())
 
 
-async def assessment(db: Transaction, number: int) -> model.AssessmentOf:
-    """What is to become of it, by its hours, lives, inspection and its health when it was last removed."""
+async def _present(db: Transaction, number: int) -> tuple[model.KindLimits, Register, Life]:
+    """The limits of its kind, the register, and the life it is in. Raises invalid-input where it has none yet."""
     row = await item_row(db, number)
     bounds = await limits(db, row["kind"])
     found = await register(db)
     lives = await lives_of(db, found, number)
     if not lives:
         raise InvalidInputError("nothing is known of its life", hint="record its steps first")
-    present = lives[-1]
+    return bounds, found, lives[-1]
+
+
+async def assessment(db: Transaction, number: int) -> model.AssessmentOf:
+    """What is to become of it, by its hours, lives, inspection and its health when it was last removed."""
+    bounds, found, present = await _present(db, number)
     steps = [s for s in found.steps if s["item_id"] == number and s["ts"] >= present.low]
     inspections = [s for s in steps if s["deed"] == Deed.INSPECTED.value]
     removed = [s for s in steps if s["deed"] == Deed.REMOVED.value]
@@ -339,13 +340,7 @@ async def assessment(db: Transaction, number: int) -> model.AssessmentOf:
 
 
 async def plan(db: Transaction, number: int) -> model.LifePlan:
-    row = await item_row(db, number)
-    bounds = await limits(db, row["kind"])
-    found = await register(db)
-    lives = await lives_of(db, found, number)
-    if not lives:
-        raise InvalidInputError("nothing is known of its life", hint="record its steps first")
-    present = lives[-1]
+    bounds, found, present = await _present(db, number)
     hours = float(present.counted.get("hours", 0))
     recent = found.genealogy.stretches(
         str(number), found.counters, max(present.low, found.now - _RATE_WINDOW), found.now

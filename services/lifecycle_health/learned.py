@@ -7,9 +7,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
-from core.errors import NotFoundError
 from services.api.auth import Engineering, Reading
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
@@ -204,9 +203,7 @@ async def compare_models(
 
 async def _one(db: Transaction, outcome: int) -> Outcome:
     row = await db.row("outcomes_of", equipment=None, id=outcome, after_at=None, after_id=None, count=1)
-    if row is None:
-        raise NotFoundError("there is no such outcome, or it is not yours to see")
-    return _outcome(row)
+    return _outcome(visible(row, "outcome"))
 
 
 def _outcome(row: Row) -> Outcome:

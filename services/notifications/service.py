@@ -8,8 +8,8 @@ import re
 import secrets
 from typing import Any, Final
 
-from core.errors import ConflictError, InvalidInputError, NotFoundError
-from services.api.database import Row, Transaction
+from core.errors import ConflictError, InvalidInputError
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.api.routing import equipment_id
 from services.notifications.model import (
@@ -44,10 +44,7 @@ def check_address(kind: str, address: str) -> None:
 async def one(db: Transaction, statement: str, number: int, what: str) -> Row:
     """The row with that number. Raises NotFoundError."""
     more = dict.fromkeys(("state", "subscription", "endpoint", "equipment")) if statement == "deliveries" else {}
-    rows = await db.rows(statement, id=number, after=None, count=1, **more)
-    if not rows:
-        raise NotFoundError(f"there is no such {what}, or it is not yours to see")
-    return rows[0]
+    return visible(await db.rows(statement, id=number, after=None, count=1, **more), what)
 
 
 async def add_endpoint(db: Transaction, order: AddEndpoint, master: str | None) -> tuple[int, str | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
 from core.delivery import DeliveryState
-from services.api.auth import Administering, Reading
+from services.api.auth import Administering, Reading, Session
+from services.api.database import Row
 from services.api.errors import responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
@@ -31,6 +32,21 @@ from services.notifications.model import (
 )
 
 router = APIRouter(tags=["notifications"])
+
+
+async def _hold(request: Request, session: Session, kind: Literal["endpoint", "subscription"], number: int) -> Row:
+    """Lock it; refuse where it is not as the request has seen it."""
+    row = await service.one(session.db, f"{kind}s", number, kind)
+    require_match(request, f"{kind}/{number}/{await session.db.value(f'hold_{kind}', id=number)}")
+    return row
+
+
+async def _hold_schedule(request: Request, session: Session, schedule: int) -> None:
+    """Likewise; who is on call is part of what was seen."""
+    await service.one(session.db, "schedules", schedule, "schedule")
+    held = await session.db.value("hold_schedule", id=schedule)
+    row = await service.one(session.db, "schedules", schedule, "schedule")
+    require_match(request, f"schedule/{schedule}/{held}/{row['on_call_now']}")
 
 
 @router.get("/endpoints", summary="Where notifications go", responses=paged(endpoints=ENDPOINT))
@@ -74,7 +90,7 @@ async def show_endpoint(request: Request, session: Administering, endpoint: Numb
 )
 async def change_endpoint(request: Request, session: Administering, endpoint: Number, body: ChangeEndpoint) -> Endpoint:
     """Switched off, what is for it waits; switched on, it comes."""
-    require_match(request, f"endpoint/{endpoint}/{await session.db.value('hold_endpoint', id=endpoint)}")
+    await _hold(request, session, "endpoint", endpoint)
     await service.change_endpoint(session.db, endpoint, body)
     await session.audit("endpoint.changed", f"endpoint/{endpoint}", **body.model_dump(exclude_none=True))
     return Endpoint.model_validate(await service.one(session.db, "endpoints", endpoint, "endpoint"))
@@ -89,8 +105,7 @@ async def rotate_endpoint(
     request: Request, response: Response, session: Administering, endpoint: Number, body: RotateSecret | None = None
 ) -> NewEndpoint:
     """Messages carry signatures of both for a while, so that the receiver can change over without a gap."""
-    row = await service.one(session.db, "endpoints", endpoint, "endpoint")
-    require_match(request, f"endpoint/{endpoint}/{await session.db.value('hold_endpoint', id=endpoint)}")
+    row = await _hold(request, session, "endpoint", endpoint)
     secret = None
     if row["kind"] == "webhook":
         hours = (body or RotateSecret()).former_hours
@@ -108,8 +123,7 @@ async def rotate_endpoint(
 )
 async def remove_endpoint(request: Request, session: Administering, endpoint: Number) -> None:
     """What waits for it is cancelled; what went there stays on record."""
-    await service.one(session.db, "endpoints", endpoint, "endpoint")
-    require_match(request, f"endpoint/{endpoint}/{await session.db.value('hold_endpoint', id=endpoint)}")
+    await _hold(request, session, "endpoint", endpoint)
     await session.db.run("remove_endpoint", id=endpoint)
     await session.audit("endpoint.removed", f"endpoint/{endpoint}")
 
@@ -156,10 +170,7 @@ async def show_schedule(request: Request, session: Reading, schedule: Number) ->
 )
 async def put_schedule(request: Request, session: Administering, schedule: Number, body: PutSchedule) -> Schedule:
     """Whole, as given; what is not given is as for a new one."""
-    await service.one(session.db, "schedules", schedule, "schedule")
-    held = await session.db.value("hold_schedule", id=schedule)
-    row = await service.one(session.db, "schedules", schedule, "schedule")
-    require_match(request, f"schedule/{schedule}/{held}/{row['on_call_now']}")
+    await _hold_schedule(request, session, schedule)
     await session.db.run(
         "change_schedule", id=schedule, name=body.name, starts_at=body.starts_at, shift_hours=body.shift_hours
     )
@@ -176,10 +187,7 @@ async def put_schedule(request: Request, session: Administering, schedule: Numbe
 )
 async def remove_schedule(request: Request, session: Administering, schedule: Number) -> None:
     """What came of it stays on record."""
-    await service.one(session.db, "schedules", schedule, "schedule")
-    held = await session.db.value("hold_schedule", id=schedule)
-    row = await service.one(session.db, "schedules", schedule, "schedule")
-    require_match(request, f"schedule/{schedule}/{held}/{row['on_call_now']}")
+    await _hold_schedule(request, session, schedule)
     await session.db.run("remove_schedule", id=schedule)
     await session.audit("schedule.removed", f"schedule/{schedule}")
 
@@ -226,9 +234,7 @@ async def put_subscription(
     request: Request, session: Administering, subscription: Number, body: PutSubscription
 ) -> Subscription:
     """Whole, as given; what is not given is as for a new one."""
-    await service.one(session.db, "subscriptions", subscription, "subscription")
-    held = await session.db.value("hold_subscription", id=subscription)
-    require_match(request, f"subscription/{subscription}/{held}")
+    await _hold(request, session, "subscription", subscription)
     row = await service.subscription_row(session.db, body)
     await session.db.run("change_subscription", id=subscription, **row)
     await service.fill_escalation(session.db, subscription, body)
@@ -244,9 +250,7 @@ async def put_subscription(
 )
 async def remove_subscription(request: Request, session: Administering, subscription: Number) -> None:
     """What came of it stays on record."""
-    await service.one(session.db, "subscriptions", subscription, "subscription")
-    held = await session.db.value("hold_subscription", id=subscription)
-    require_match(request, f"subscription/{subscription}/{held}")
+    await _hold(request, session, "subscription", subscription)
     await session.db.run("remove_subscription", id=subscription)
     await session.audit("subscription.removed", f"subscription/{subscription}")
 

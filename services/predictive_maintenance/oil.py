@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from core.condition import Priority
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError
 from core.maintenance_plan import OilDef
 from core.time import DAY, from_datetime
 from models.maintenance import oil as oils
 from models.maintenance.urgency import merge, plan_of_work, unknown_work, urgency
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.predictive_maintenance import service
 from services.predictive_maintenance.planning_model import NewSample, OilFigure, OilSample
@@ -44,10 +44,7 @@ async def samples(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def sample(db: Transaction, number: int) -> OilSample:
-    rows = await samples(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such oil sample, or it is not yours to see")
-    return sample_of(rows[0])
+    return sample_of(visible(await samples(db, 1, id=number), "oil sample"))
 
 
 def _oil(known: tuple[OilDef, ...], component: str | None) -> OilDef:

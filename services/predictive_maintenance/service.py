@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from core.errors import NotFoundError
 from core.maintenance import ADVISORY_STEPS, BY_PEOPLE, WORK_STEPS, AdvisoryEvent, AdvisoryState, WorkEvent, WorkState
 from core.maintenance_plan import MaintenancePlan, TaskDef
 from core.repeat import expand
@@ -15,7 +14,7 @@ from core.time import DAY, from_datetime, to_datetime
 from models.maintenance.plan import plan_of
 from models.maintenance.urgency import plan_of_work, unknown_work
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.predictive_maintenance.model import (
     Advisory,
@@ -100,10 +99,7 @@ async def advisories(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def advisory(db: Transaction, number: int) -> Advisory:
-    rows = await advisories(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such advisory, or it is not yours to see")
-    return advisory_of(rows[0])
+    return advisory_of(visible(await advisories(db, 1, id=number), "advisory"))
 
 
 async def decide(
@@ -151,10 +147,7 @@ async def work_orders(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def _work_row(db: Transaction, number: int) -> Row:
-    rows = await work_orders(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such work order, or it is not yours to see")
-    return rows[0]
+    return visible(await work_orders(db, 1, id=number), "work order")
 
 
 async def work_order(db: Transaction, number: int) -> WorkDetail:
@@ -209,9 +202,7 @@ async def moment_of(db: Transaction, given: datetime | None) -> datetime | None:
 
 async def plan_for(db: Transaction, equipment: int) -> tuple[MaintenancePlan, Row]:
     """What the type of an equipment says about upkeep, with the row it came in."""
-    row = await db.row("plan_of_equipment", equipment=equipment)
-    if row is None:
-        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    row = visible(await db.row("plan_of_equipment", equipment=equipment), "equipment")
     return plan_of({"maintenance": row["maintenance"], "components": row["components"] or ()}), row
 
 
@@ -256,7 +247,5 @@ def places(task: TaskDef) -> list[tuple[str, dict[str, str]]]:
 
 
 async def reference(db: Transaction, equipment: int) -> EquipmentRef:
-    row = await db.row("equipment_reference", equipment=equipment)
-    if row is None:
-        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    row = visible(await db.row("equipment_reference", equipment=equipment), "equipment")
     return EquipmentRef.model_validate(row)

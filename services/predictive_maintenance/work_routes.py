@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from core.errors import NotFoundError
 from core.maintenance import WorkEvent, WorkState
 from services.api.auth import Approving, Engineering, Operating, Planning, Reading, Session
+from services.api.database import visible
 from services.api.errors import ApiError, responses
 from services.api.etag import MATCHED, TAGGED, answer_tagged, require_match
 from services.api.pagination import Page
@@ -276,9 +276,7 @@ async def show_photo(
     sha256: Annotated[str, Path(max_length=64, examples=[PHOTO["sha256"]])],
 ) -> Response:
     """By its hash: it never changes."""
-    row = await session.db.row("work_photo", work=work_order, hash=plain(sha256))
-    if row is None:
-        raise NotFoundError("there is no such photo, or it is not yours to see")
+    row = visible(await session.db.row("work_photo", work=work_order, hash=plain(sha256)), "photo")
     headers = {"ETag": f'"{sha256}"', "Content-Disposition": "inline"}
     return Response(bytes(row["content"]), media_type=row["media_type"], headers=headers)
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 
 from core.command import CommandClass
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError
 from services.api.auth import Operating, Reading
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import responses
 from services.api.pagination import Page
 from services.api.parameters import examples
@@ -83,17 +83,12 @@ def _inspection(row: Row) -> model.Inspection:
 
 
 async def _one_rollout(db: Transaction, number: int) -> model.Rollout:
-    rows = await db.rows("rollouts", id=number, after=None, count=1)
-    if not rows:
-        raise NotFoundError("there is no such roll-out, or it is not yours to see")
-    return _rollout(rows[0])
+    return _rollout(visible(await db.rows("rollouts", id=number, after=None, count=1), "roll-out"))
 
 
 async def _one_inspection(db: Transaction, number: int) -> model.Inspection:
     rows = await db.rows("inspections", id=number, equipment=None, after=None, count=1)
-    if not rows:
-        raise NotFoundError("there is no such inspection, or it is not yours to see")
-    return _inspection(rows[0])
+    return _inspection(visible(rows, "inspection"))
 
 
 @router.get("/rollouts", summary="Roll-outs of configuration", responses=paged(rollouts=_ROLLOUT))
@@ -229,9 +224,7 @@ async def inspection_reports(session: Reading, inspection: Number, paging: Pages
 )
 async def inspection_report_page(session: Reading, report: LongNumber) -> HTMLResponse:
     """One page without scripts, with pictures of the waveforms that the round asked for."""
-    rows = await session.db.rows("inspection_reports", plan=None, id=report, after=None, count=1)
-    if not rows:
-        raise NotFoundError("there is no such report, or it is not yours to see")
-    plan = await _one_inspection(session.db, rows[0]["plan_id"])
-    found = model.Report.model_validate(rows[0])
+    row = visible(await session.db.rows("inspection_reports", plan=None, id=report, after=None, count=1), "report")
+    plan = await _one_inspection(session.db, row["plan_id"])
+    found = model.Report.model_validate(row)
     return HTMLResponse(await rounds_page.page(session.db, plan, found, session.app.parse_type))

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from core.command import APPROVALS, CommandClass, CommandDef, Known, Situation, check
 from core.equipment import EquipmentType
-from core.errors import ConflictError, InvalidInputError, NotFoundError
-from services.api.database import Row, Transaction
+from core.errors import ConflictError, InvalidInputError
+from services.api.database import Row, Transaction, visible
 from services.api.state import TypeParser
 from services.remote_operations import model
 from services.telemetry.model import EquipmentRef
@@ -117,10 +117,7 @@ def command_of(row: Row) -> model.Command:
 
 
 async def show(db: Transaction, number: int) -> model.Command:
-    found = await rows(db, 1, id=number)
-    if not found:
-        raise NotFoundError("there is no such command, or it is not yours to see")
-    return command_of(found[0])
+    return command_of(visible(await rows(db, 1, id=number), "command"))
 
 
 async def twin(db: Transaction, equipment: EquipmentRef) -> model.Twin:

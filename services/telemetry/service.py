@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 from core import quality
-from core.errors import NotFoundError
 from core.time import SECOND, parse_duration
 from ingest.limits import IngestLimits
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.errors import ParameterError
 from services.telemetry.model import (
     DeadLetterDetail,
@@ -49,9 +47,7 @@ def reading_of(row: Row) -> Reading:
 
 
 async def point(db: Transaction, point_id: int) -> PointDetail:
-    row = await db.row("point", id=point_id)
-    if row is None:
-        raise NotFoundError("there is no such point, or it is not yours to see")
+    row = visible(await db.row("point", id=point_id), "point")
     return PointDetail.model_validate(
         {
             **row,
@@ -132,16 +128,14 @@ def dead_letter_of(row: Row) -> DeadLetterSummary:
 
 
 async def dead_letter(db: Transaction, letter_id: int) -> DeadLetterDetail:
-    rows: Sequence[Row] = await dead_letters(db, 1, id=letter_id)
-    if not rows:
-        raise NotFoundError("there is no such dead letter, or it is not yours to see")
-    payload = bytes(rows[0]["payload"])
+    row = visible(await dead_letters(db, 1, id=letter_id), "dead letter")
+    payload = bytes(row["payload"])
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         text = None
     return DeadLetterDetail.model_validate(
-        {**rows[0], "payload_text": text, "payload_base64": base64.b64encode(payload).decode()}
+        {**row, "payload_text": text, "payload_base64": base64.b64encode(payload).decode()}
     )
 
 

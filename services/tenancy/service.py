@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError
 from services.api.auth import Principal
-from services.api.database import Row, Transaction
+from services.api.database import Row, Transaction, visible
 from services.api.state import TypeParser
 from services.telemetry.model import EquipmentRef
 from services.tenancy.model import (
@@ -49,9 +49,7 @@ async def me(db: Transaction, who: Principal) -> Me:
 
 
 async def type_detail(db: Transaction, key: str) -> TypeDetail:
-    row = await db.row("type", key=key)
-    if row is None:
-        raise NotFoundError("there is no such type, or it is not yours to see")
+    row = visible(await db.row("type", key=key), "type")
     return TypeDetail.model_validate(row)
 
 
@@ -69,17 +67,12 @@ def summary_of(row: Row) -> EquipmentSummary:
 
 async def equipment_ref(db: Transaction, equipment: int) -> EquipmentRef:
     """Number, key and name of equipment that is visible (its number came out of this transaction)."""
-    row = await db.row("equipment_ref", id=equipment)
-    if row is None:
-        raise NotFoundError("there is no such equipment, or it is not yours to see")
-    return EquipmentRef.model_validate(row)
+    return EquipmentRef.model_validate(visible(await db.row("equipment_ref", id=equipment), "equipment"))
 
 
 async def tree(db: Transaction, equipment: int) -> EquipmentTree:
     """An equipment with its components and points."""
-    rows = await equipment_page(db, 1, id=equipment)
-    if not rows:
-        raise NotFoundError("there is no such equipment, or it is not yours to see")
+    found = visible(await equipment_page(db, 1, id=equipment), "equipment")
     of_component: dict[int | None, list[PointSummary]] = {}
     for row in await db.rows("points_of", equipment=equipment):
         of_component.setdefault(row["component_id"], []).append(PointSummary.model_validate(row))
@@ -89,8 +82,8 @@ async def tree(db: Transaction, equipment: int) -> EquipmentTree:
     ]
     return EquipmentTree.model_validate(
         {
-            **rows[0],
-            "alarms": AlarmCounts.model_validate(rows[0]),
+            **found,
+            "alarms": AlarmCounts.model_validate(found),
             "components": components,
             "points": of_component.get(None, []),
         }
@@ -169,10 +162,7 @@ async def give(db: Transaction, equipment: int, order: NewGrant) -> Grant:
 
 
 async def grant(db: Transaction, number: int) -> Grant:
-    rows = await grants(db, 1, id=number)
-    if not rows:
-        raise NotFoundError("there is no such grant, or it is not yours to see")
-    return Grant.model_validate(rows[0])
+    return Grant.model_validate(visible(await grants(db, 1, id=number), "grant"))
 
 
 async def devices(db: Transaction, count: int, **filters: Any) -> list[Row]:
@@ -181,10 +171,7 @@ async def devices(db: Transaction, count: int, **filters: Any) -> list[Row]:
 
 
 async def device(db: Transaction, device_id: int) -> Device:
-    rows = await devices(db, 1, id=device_id)
-    if not rows:
-        raise NotFoundError("there is no such device, or it is not yours to see")
-    return Device.model_validate(rows[0])
+    return Device.model_validate(visible(await devices(db, 1, id=device_id), "device"))
 
 
 async def register_device(
