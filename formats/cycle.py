@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from core.time import SECOND
-from formats import strict_json, timestamps
+from formats import timestamps
 from formats.decoded import (
     ABSENT,
     DEFAULT_LIMITS,
@@ -23,7 +23,7 @@ from formats.decoded import (
     printable,
     shown,
 )
-from formats.native import number_of
+from formats.native import number_of, opened
 
 _KIND: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _LONGEST: Final = 366 * 86_400.0
@@ -38,19 +38,11 @@ def decode_cycles(
     """
     if len(payload) > limits.max_bytes:
         return Decoded.refused("too-large", f"{len(payload)} bytes; at most {limits.max_bytes} are taken")
-    try:
-        message = strict_json.slow(payload)
-    except ValueError as error:
-        return Decoded.refused("not-json", str(error))
-    items = message if isinstance(message, list) else [message]
-    decoded = Decoded()
-    if not items:
-        return Decoded.refused("no-values", "an empty list")
-    count = sum(len(values) if isinstance(values := _member(item, "values"), dict) else 1 for item in items)
+    items, decoded = opened(payload)
+    count = sum(len(values) if isinstance(values := _member(item, "values"), dict) else 1 for item, _ in items)
     if count > limits.max_values:
         return Decoded.refused("too-many-points", f"{count} values in one message; at most {limits.max_values}", count)
-    for item in items:
-        whole = None if item is message else part(item)
+    for item, whole in items:
         if _member(item, "ts") is ABSENT and retained:
             decoded.ignored += 1
             continue

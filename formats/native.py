@@ -362,6 +362,20 @@ def _sentence(reason: str, name: str, value: Any) -> str:
     return f"{shown(name)} is {shown(value)}, not a number"
 
 
+def opened(payload: bytes) -> tuple[list[tuple[Any, bytes | None]], Decoded]:
+    """What a message holds, one thing or a list: each with itself as JSON if it is part of a list. And what to decode
+    it into, which says why where there is nothing."""
+    try:
+        message = strict_json.slow(payload)
+    except ValueError as error:
+        return [], Decoded.refused("not-json", str(error))
+    if not isinstance(message, list):
+        return [(message, None)], Decoded()
+    if not message:
+        return [], Decoded.refused("no-values", "an empty list")
+    return [(item, part(item)) for item in message], Decoded()
+
+
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -369,16 +383,8 @@ def decode_events(payload: bytes, *, received_at: int, retained: bool = False) -
     """Events: ``{"ts": …, "kind": "…", "body": {…}}`` or a list of these; else the other members are its body."""
     if len(payload) > _MAX_EVENT_BYTES:
         return Decoded.refused("too-large", f"{len(payload)} bytes; events take at most {_MAX_EVENT_BYTES}")
-    try:
-        message = strict_json.slow(payload)
-    except ValueError as error:
-        return Decoded.refused("not-json", str(error))
-    items = message if isinstance(message, list) else [message]
-    decoded = Decoded()
-    if not items:
-        return Decoded.refused("no-values", "an empty list")
-    for item in items:
-        whole = None if item is message else part(item)
+    items, decoded = opened(payload)
+    for item, whole in items:
         if not isinstance(item, dict):
             decoded.refusals.append(Refusal("no-kind", f"{shown(item)} is no event: an object with kind and ts", whole))
             continue
