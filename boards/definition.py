@@ -266,8 +266,9 @@ class Board:
     """A page of panels. ``question`` is the one that it answers within five seconds.
 
     ``points``: patterns (regular expressions) of which a machine's points must match one, or the board is not for it;
-    empty: for any, or the whole fleet. So a type has the boards of what it has, whatever it is called. ``window``: the
-    time range at the beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
+    empty: for any, or the whole fleet. So a type has the boards of what it has, whatever it is called.
+    ``learned``: only for machines of which a learned model that speaks has said something. ``window``: the time range
+    at the beginning, ending now (see ``boards.now`` in the queries: now of the tenant's timeline).
     """
 
     key: str
@@ -277,6 +278,7 @@ class Board:
     variables: tuple[Variable, ...] = ()
     annotations: tuple[Annotation, ...] = ()
     points: tuple[str, ...] = ()
+    learned: bool = False
     window: str = "24 h"
     refresh: int = 30
 

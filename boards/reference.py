@@ -51,6 +51,7 @@ def _board(board: Board) -> Iterator[str]:
     yield f"## {board.title} (`{board.key}`)"
     yield ""
     with_points = f" For machines with {' or '.join(f'`{p}`' for p in board.points)}." if board.points else ""
+    with_points += " For machines of which a learned model speaks." if board.learned else ""
     chosen = ", ".join(f"`{variable.key}`" for variable in board.variables)
     yield f"*{board.question}*{with_points} Opens with the last {board.window}" + (
         f"; chosen by {chosen}." if chosen else "."

@@ -107,8 +107,8 @@ def board_page(
     about: Mapping[str, Any] | None,
     now: int,
 ) -> HTMLResponse:
-    """A board, empty yet. ``about``: the machine chosen (``name``, ``points``), where it is about one. ``now``: the
-    tenant's (µs)."""
+    """A board, empty yet. ``about``: the machine chosen (``name``, ``points``, ``learned``), where it is about one.
+    ``now``: the tenant's (µs)."""
     language = language_of(request)
 
     def word(text: str) -> str:
@@ -128,7 +128,8 @@ def board_page(
     part = next((word(text) for choice in made if choice.variable.key == "component"
                  for value, text in choice.options if value == choice.chosen), None)  # fmt: skip
     units = {choice.variable.key: choice.unit for choice in made}
-    tabs = [(other.key, word(other.title)) for other in boards_for(about["points"])] if about else []
+    fitting = boards_for(about["points"], learned=about["learned"]) if about else []
+    tabs = [(other.key, word(other.title)) for other in fitting]
     data = _page_data(
         request, visitor, version, now=now / 1000, board=board_view(board, word, units), variables=variables
     )

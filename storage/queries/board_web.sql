@@ -30,5 +30,8 @@ SELECT :hash, k.id, now() + :seconds * interval '1 second'
 RETURNING key_id;
 
 -- name: machine(equipment)^
-SELECT e.id, e.key, e.name, ARRAY(SELECT p.key FROM servitize.point p WHERE p.equipment_id = e.id) AS points
+-- "learned": a model that speaks has said something of it.
+SELECT e.id, e.key, e.name, ARRAY(SELECT p.key FROM servitize.point p WHERE p.equipment_id = e.id) AS points,
+       EXISTS (SELECT FROM servitize.remaining_life r WHERE r.equipment_id = e.id)
+       OR EXISTS (SELECT FROM servitize.model_score s WHERE s.equipment_id = e.id AND s.champion) AS learned
   FROM servitize.equipment e WHERE e.id = :equipment::int;

@@ -71,9 +71,10 @@ let reference = { event: page.now ?? null, clock: false };
 export function setNow(event, isClock) { reference = { event, clock: isClock }; }
 export function now() { return reference.clock || reference.event === null ? Date.now() : reference.event; }
 
-/** "3 h ago", by the data's own time. */
+/** "3 h ago" or "in 3 h", by the data's own time. */
 export function ago(ms) {
   const seconds = (now() - ms) / 1000;
+  if (seconds < -60) return t("in {span}", { span: span(-seconds) });
   return seconds < 5 ? t("just now") : t("{span} ago", { span: span(seconds) });
 }
 

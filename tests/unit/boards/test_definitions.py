@@ -57,7 +57,7 @@ def test_a_board_is_whole(board: Board) -> None:
     assert board.question.endswith("?")
     assert len({panel.key for panel in board.panels}) == len(board.panels)
     assert board.panel(board.panels[0].key) is board.panels[0]
-    assert any(is_for(board, keys_of(type_)) for type_ in catalog().values())
+    assert any(is_for(board, keys_of(type_), learned=True) for type_ in catalog().values())
     for i, variable in enumerate(board.variables):
         known = {v.key: 1 for v in board.variables[:i]}
         assert set(bind(variable, known, SPAN)) == parameters(variable.query)
@@ -100,6 +100,7 @@ def test_a_machine_leads_to_the_boards_for_what_it_has_first() -> None:
     assert boards_for(keys_of(known["metro-train-6"]))[0].key == "train"
     assert boards_for(keys_of(known["metro-emu-6"]))[0].key == "train_health"
     assert [board.key for board in boards_for([])] == ["equipment", "component", "diagnosis"]
+    assert "prognosis" in [board.key for board in boards_for([], learned=True)]
 
 
 def test_a_class_of_trains_that_no_code_knows_has_its_board_by_what_it_has_not_by_its_name() -> None:
