@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,28 +205,3 @@ class Cluster:
         ends = self.log_ends()
         self.settle(lambda: self.caught_up(ends), seconds)
         assert self.caught_up(ends), {p: (self.positions().get(p), e) for p, e in ends.items()}
-
-
-def accounted(counts: dict[str, int]) -> Sequence[str]:
-    """What of docs/reference/conservation.md does not hold, in sentences."""
-    refused = sum(count for name, count in counts.items() if name.startswith("ingest.refused."))
-    others = sum(
-        counts.get(name, 0)
-        for name in (
-            "ingest.texts",
-            "ingest.events",
-            "ingest.waveforms",
-            "ingest.cycles",
-            "ingest.ignored.retained",
-        )
-    )
-    known = sum(counts.get(f"storage.{name}", 0) for name in ("stored", "duplicates", "conflicts"))
-    into = counts.get("storage.in_measured", 0) + counts.get("storage.in_derived", 0)
-    accepted = counts.get("ingest.accepted", 0)
-    sums = (
-        ("readings in = accepted + refused + others", counts.get("ingest.readings", 0), accepted + refused + others),
-        ("accepted = into storage", accepted, counts.get("storage.in_measured", 0)),
-        ("refused = dead letters", refused, counts.get("storage.dead_letter_readings", 0)),
-        ("into storage = stored + known", into, known),
-    )
-    return [f"{what}: {left} and {right}" for what, left, right in sums if left != right]

@@ -24,7 +24,8 @@ from runtime.demo.fleet import TENANT, DemoFleet, clock_message
 from runtime.demo.plan import TYPES, PlannedFault, Segment
 from storage import admin
 from storage.migrate import WRITER
-from tests.support.cluster import PASSWORDS, REPOSITORY, Cluster
+from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.logins import PASSWORDS
 from workbench.replay.publisher import last_retained
 
 START = 1_770_026_400 * SECOND

@@ -19,7 +19,8 @@ from runtime.local.kafka import LocalKafka
 from storage import admin
 from storage.migrate import migrate
 from stream_processors.kafka.topics import KafkaSettings
-from tests.support.cluster import PASSWORDS, Cluster
+from tests.support.cluster import Cluster
+from tests.support.logins import PASSWORDS
 
 POINTS = 8
 RIGS = 12

@@ -14,7 +14,8 @@ import pytest
 
 from runtime.local.broker import LocalBroker
 from tests.integration.cluster.conformance import Both, data_folder, demo, differences, install_demo, sizes
-from tests.support.cluster import Cluster, accounted
+from tests.support.cluster import Cluster
+from tests.support.conservation import accounted
 from workbench.replay.command import publish, register
 from workbench.replay.recordings import load_profile, read
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.support.cluster import Cluster, accounted
+from tests.support.cluster import Cluster
+from tests.support.conservation import accounted
 
 pytestmark = [pytest.mark.kafka, pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -115,27 +115,6 @@ class System:
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
 
-def accounted(counts: dict[str, int]) -> None:
-    """Every hop: in = out by reason. The sentences of docs/reference/conservation.md."""
-    refused = sum(count for name, count in counts.items() if name.startswith("ingest.refused."))
-    taken = counts.get("ingest.accepted", 0)
-    others = sum(
-        counts.get(name, 0)
-        for name in (
-            "ingest.texts",
-            "ingest.events",
-            "ingest.waveforms",
-            "ingest.cycles",
-            "ingest.ignored.retained",
-        )
-    )
-    assert counts.get("ingest.readings", 0) == taken + refused + others
-    assert counts.get("storage.dead_letter_readings", 0) == refused
-    assert counts.get("storage.in_measured", 0) == taken
-    stored_or_known = (counts.get(f"storage.{name}", 0) for name in ("stored", "duplicates", "conflicts"))
-    assert taken + counts.get("storage.in_derived", 0) == sum(stored_or_known)
-
-
 @pytest.fixture(scope="session")
 def ingest_template(database_factory: Any) -> str:
     database = database_factory()

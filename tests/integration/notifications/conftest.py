@@ -17,27 +17,18 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from core.time import SECOND, to_datetime
-from runtime.local.postgres import LocalPostgres
 from services.notifications.deliverer import Deliverer, Patience
 from services.notifications.senders import SEAL, Channels, owner_of
 from services.vetted import OutboundPolicy
 from storage.sealing import Sealer
-from tests.conftest import Database, DatabaseFactory
-from tests.integration.api.conftest import World, make_world
+from tests.integration.api.conftest import World
 from tests.integration.api.conftest import api_template as api_template
+from tests.integration.api.conftest import world as world
 
 MASTER = "a secret of the installation"
 SECRET = b"s" * 32
 NOON = datetime.fromisoformat("2026-11-23T12:00:00+00:00")
 LOOPBACK = OutboundPolicy(allowed=(ip_network("127.0.0.0/8"),), seconds=2.0)
-
-
-@pytest.fixture(scope="module")
-def world(postgres: LocalPostgres, database_factory: DatabaseFactory, api_template: Database) -> Iterator[World]:
-    """One for the tests of a module; :func:`book` empties what they fill."""
-    database = database_factory(api_template.name)
-    yield make_world(postgres, database)
-    postgres.drop_database(database.name)
 
 
 @dataclass
