@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from core.delivery import TRANSITIONS
 from core.time import SECOND
@@ -53,6 +54,29 @@ def test_another_organisation_hears_of_what_it_sees_and_no_more(book: Book) -> N
     shared = book.event(equipment=book.world.a.pending)  # the partner may read this one
     book.fan_out()
     assert book.world.execute("SELECT tenant_id, seq FROM servitize.delivery") == [(partner, shared)]
+
+
+def test_drift_of_a_model_is_told_to_who_manages_the_machine_and_not_to_who_uses_it(book: Book) -> None:
+    partner = book.world.partner.id  # may read this machine
+    for tenant in (book.world.a.id, partner, book.world.b.id):
+        book.subscribe(book.endpoint("https://d.example", tenant=tenant), tenant=tenant, kinds=["model_drift", "alarm"])
+    for days, index in ((14, 0.4), (7, 0.5), (0, 0.1)):
+        book.world.as_owner(
+            "INSERT INTO servitize.model_drift (equipment_id, model, version, at, since, champion, index, drifted,"
+            " points) VALUES (%s, 'normal/told', 1, %s, %s, true, %s, %s, %s)",
+            [
+                book.world.a.pending, NOON - timedelta(days=days), NOON - timedelta(days=days + 7), index, index > 0.25,
+                Jsonb({"temperature": index}),
+            ],
+        )  # fmt: skip
+    book.world.execute("SELECT servitize.sequence_outbox()")
+    book.fan_out()
+    rows = book.world.execute(
+        "SELECT tenant_id, kind, payload->>'event', (payload->>'open')::boolean FROM servitize.delivery ORDER BY seq"
+    )
+    assert rows == [
+        (book.world.a.id, "model_drift", "drifted", True), (book.world.a.id, "model_drift", "over", False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
