@@ -15,12 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from core.quality import GOOD
-from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
-from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import SECOND
-from models.types import catalog
-from stream_processors.pipeline.processor import Processor
+from tests.judges.compressor.platform import Platform
 
 START = 1_772_000_000 * SECOND
 SHEET = 0.70
@@ -116,37 +112,14 @@ class Said:
 
 def platform(chart: Chart) -> Said:
     """What the platform says of the chart, through its own processor and catalogue."""
-    type_ = catalog()["compressor-train"]
-    values = chart.measured()
-    equipment, number = {}, 0
-    for machine in range(chart.machines):
-        points = {}
-        for p in type_.point_instances():
-            number += 1
-            points[p.key] = PointEntry(number, p.key, p.definition.unit, p.definition.kind)
-        equipment[machine + 1] = EquipmentEntry(
-            machine + 1, 1, f"m{machine}", type_.key, EquipmentStatus.APPROVED, points
-        )
-    processor = Processor(RegistrySnapshot(1, {1: Tenant(1, "t", "T")}, {type_.key: type_}, equipment))
-    ids = np.array([[equipment[m + 1].points[name].id for name in values] for m in range(chart.machines)], np.int32)
-    whole = np.stack([np.broadcast_to(v, chart.shape) for v in values.values()], axis=2)
-    owner = np.full(number + 1, -1)
-    for machine in range(chart.machines):
-        owner[equipment[machine + 1].points["process.surge_margin"].id] = machine
+    values = {name: np.broadcast_to(v, chart.shape) for name, v in chart.measured().items()}
+    trains = Platform(chart.machines)
+    owner = np.full(max(trains.points[-1].values()) + 1, -1)
+    for machine, numbers in enumerate(trains.points):
+        owner[numbers["process.surge_margin"]] = machine
     margin = np.full(chart.shape, np.nan)
     warned: list[list[float]] = [[] for _ in range(chart.machines)]
-    block = max(1, 40_000 // ids.size)
-    for k in range(0, len(whole), block):
-        part = whole[k : k + block]
-        ts = START + np.arange(k, k + len(part)) * chart.period * SECOND
-        batch = TelemetryBatch(
-            np.tile(ids.ravel(), len(part)),
-            np.repeat(ts, ids.size),
-            part.reshape(-1),
-            np.full(part.size, GOOD, np.uint8),
-            0,
-        )
-        out = processor.step(StreamRecord(batch))
+    for out in trains.outcomes(values, START, chart.period * SECOND):
         mine = owner[out.derived.point_id] >= 0
         at = (out.derived.ts[mine] - START) // (chart.period * SECOND)
         margin[at, owner[out.derived.point_id[mine]]] = out.derived.value[mine]

@@ -6,18 +6,13 @@ are other ones, and every machine's parameters are drawn. Never changed in a com
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from core.quality import GOOD
-from core.registry import EquipmentEntry, EquipmentStatus, PointEntry, RegistrySnapshot, Tenant
-from core.telemetry import StreamRecord, TelemetryBatch
 from core.time import HOUR, SECOND
-from models.types import catalog
-from stream_processors.pipeline.processor import Processor
+from tests.judges.compressor.platform import Platform
 
 PERIOD_S = 60
 START = 1_770_000_000 * SECOND
@@ -128,36 +123,11 @@ class Told:
     title: str
 
 
-def judge(plant: Plant, read: Callable[[str], None] | None = None) -> list[Told]:
+def judge(plant: Plant) -> list[Told]:
     """What the platform says of the plant, through its own processor and catalogue."""
-    type_ = catalog()["compressor-train"]
-    equipment, number = {}, 0
-    for machine in range(plant.machines):
-        points = {}
-        for p in type_.point_instances():
-            number += 1
-            points[p.key] = PointEntry(number, p.key, p.definition.unit, p.definition.kind)
-        equipment[machine + 1] = EquipmentEntry(
-            machine + 1, 1, f"m{machine}", type_.key, EquipmentStatus.APPROVED, points
-        )
-    registry = RegistrySnapshot(1, {1: Tenant(1, "t", "T")}, {type_.key: type_}, equipment)
-    processor = Processor(registry)
-    names = list(plant.points)
-    ids = np.array([[equipment[m + 1].points[name].id for name in names] for m in range(plant.machines)], np.int32)
-    whole = np.stack([plant.points[name] for name in names], axis=2)  # [moments, machines, points]
     told: list[Told] = []
-    block = max(1, 40_000 // (plant.machines * len(names)))
-    for k in range(0, plant.shape[0], block):
-        part = whole[k : k + block]
-        ts = START + (np.arange(k, k + len(part)) * PERIOD_S * SECOND)
-        batch = TelemetryBatch(
-            np.tile(ids.ravel(), len(part)),
-            np.repeat(ts, ids.size),
-            part.reshape(-1),
-            np.full(part.size, GOOD, np.uint8),
-            0,
-        )
-        for t in processor.step(StreamRecord(batch)).transitions:
+    for out in Platform(plant.machines).outcomes(plant.points, START, PERIOD_S * SECOND):
+        for t in out.transitions:
             if t.change.value == "raised" and t.announce:
                 told.append(
                     Told(t.equipment_id - 1, (t.at - START) / HOUR, t.component, t.concern.value, t.condition, t.title)
