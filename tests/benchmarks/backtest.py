@@ -38,7 +38,7 @@ from storage.queries import load
 from storage.registry import Registry
 from tests.benchmarks.years.report import about
 from tests.conftest import clean_environ
-from tests.integration.storage.helpers import PASSWORDS
+from tests.support.logins import PASSWORDS
 from workbench.backtest.command import Question, run
 
 POINTS = 40

@@ -10,7 +10,8 @@ from runtime.local.paths import DataDirectory
 from runtime.local.postgres import LocalPostgres
 from storage.migrate import migrate
 from tests.conftest import clean_environ
-from tests.integration.storage.helpers import PASSWORDS, Store, open_store, populate
+from tests.integration.storage.helpers import Store, open_store, populate
+from tests.support.logins import PASSWORDS
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ from storage.caretaker import roll_up
 from storage.migrate import WRITER, describe_engine, migrate
 from tests.benchmarks.years import asking, extension, fleet, report, writing
 from tests.conftest import clean_environ
-from tests.integration.storage.helpers import PASSWORDS, Store, open_store, populate
+from tests.integration.storage.helpers import Store, open_store, populate
+from tests.support.logins import PASSWORDS
 
 WRITES, REPEATS = 400_000, 3
 BESIDE = 5_000

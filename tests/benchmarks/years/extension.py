@@ -14,8 +14,9 @@ from core.time import DAY, HOUR, SECOND
 from storage.migrate import WRITER, Engine, migrate
 from storage.packing import COPY_HEADER, COPY_TRAILER, Rows, pack
 from storage.queries import load
-from tests.integration.storage.helpers import PASSWORDS, Store, open_store, populate
+from tests.integration.storage.helpers import Store, open_store, populate
 from tests.support import timescale
+from tests.support.logins import PASSWORDS
 
 START = 1_767_571_200 * SECOND
 """2026-01-05, a Monday."""

@@ -15,9 +15,10 @@ from runtime import boards, bootstrap
 from runtime.endpoints import Endpoints
 from storage import board_logins
 from storage.migrate import WRITER
-from tests.integration.boards.conftest import OF_ANOTHER_CASE, PASSWORDS, Demo
+from tests.integration.boards.conftest import OF_ANOTHER_CASE, Demo
 from tests.support.demo_fleet import MACHINES, TENANT
 from tests.support.grafana_server import GrafanaServer
+from tests.support.logins import PASSWORDS
 
 pytestmark = [pytest.mark.boards, pytest.mark.integration]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from storage.migrate import Engine, migrate
-from tests.integration.storage.helpers import PASSWORDS, Store, open_store, populate
+from tests.integration.storage.helpers import Store, open_store, populate
 from tests.support import timescale
+from tests.support.logins import PASSWORDS
 
 pytestmark = pytest.mark.integration
 

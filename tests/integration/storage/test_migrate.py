@@ -23,7 +23,8 @@ from storage.migrate import (
     migrate,
     pending,
 )
-from tests.integration.storage.helpers import PASSWORDS, T0, Committer, open_store, populate
+from tests.integration.storage.helpers import T0, Committer, open_store, populate
+from tests.support.logins import PASSWORDS
 
 pytestmark = pytest.mark.integration
 

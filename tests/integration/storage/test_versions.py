@@ -23,7 +23,8 @@ from storage.migrate import WRITER, Engine, describe_engine, migrate, pending
 from storage.queries import load
 from tests.conftest import clean_environ, short_directory
 from tests.integration.storage import contract, probes
-from tests.integration.storage.helpers import PASSWORDS, T0, Committer, Store, open_store, populate
+from tests.integration.storage.helpers import T0, Committer, Store, open_store, populate
+from tests.support.logins import PASSWORDS
 
 pytestmark = pytest.mark.integration
 

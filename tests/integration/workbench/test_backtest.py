@@ -27,7 +27,7 @@ from storage.registry import Registry
 from storage.writer import Writer
 from stream_processors.pipeline import Processor
 from tests.conftest import DatabaseFactory
-from tests.integration.storage.helpers import PASSWORDS
+from tests.support.logins import PASSWORDS
 from workbench.backtest.command import Answer, Question, backtest_command, run
 from workbench.backtest.verdict import Failure
 from workbench.train.normal import Wanted, train_normal
