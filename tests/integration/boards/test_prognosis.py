@@ -38,12 +38,16 @@ def board(demo: Demo) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def test_it_is_for_machines_of_which_a_model_speaks(demo: Demo, board: psycopg.Connection[Any]) -> None:
-    query = BOARD.variable("equipment").query
-    assert [row["text"] for row in fetch_now(board, query, {}).mappings()] == [MODELLED]
+def test_it_is_for_machines_of_which_a_model_speaks(board: psycopg.Connection[Any]) -> None:
+    rows = fetch_now(board, BOARD.variable("equipment").query, {}).mappings()
+    assert [row["text"] for row in rows] == [MODELLED]
+
+
+def test_nobody_else_sees_any_of_it(demo: Demo) -> None:
     with psycopg.connect(demo.other_board) as other:
-        assert fetch_now(other, query, {}).rows == ()
-        assert ask(other, demo, "lives") == []
+        assert fetch_now(other, BOARD.variable("equipment").query, {}).rows == ()
+        span = span_of(other, BOARD)
+        assert [panel.key for panel in BOARD.panels if ask(other, demo, panel.key, span)] == []
 
 
 def test_the_champion_is_drawn_and_nobody_hears_its_challenger(demo: Demo, board: psycopg.Connection[Any]) -> None:
