@@ -21,7 +21,7 @@ _ROWS_PER_TERM: Final = 20
 _REGIME_ROWS: Final = 4000
 _SMALL: Final = 1e-6
 """Of a standardised setting: one that moves less within a regime has no slope there."""
-_AS_GOOD: Final = 1.1
+_AS_GOOD: Final = 1.5
 """Times the variance that several regimes leave."""
 
 
