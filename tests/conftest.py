@@ -35,7 +35,7 @@ TOGETHER = {
 would wait for one another; the rest share servers that take long to start."""
 
 
-class ByRoom(LoadScopeScheduling):
+class ByRoom(LoadScopeScheduling):  # type: ignore[misc]
     """Shares the test files among processes, and keeps together what belongs together."""
 
     def _split_scope(self, nodeid: str) -> str:

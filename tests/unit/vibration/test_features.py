@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,7 @@ def test_where_a_record_begins_does_not_swing_its_integrals(
 def test_asked_for_one_by_one_they_are_the_same() -> None:
     x, gear = bearing_signal(), Gear(20, 40)
     tacho = np.sin(2 * np.pi * 29.95 * T)
-    told = {"unit": "g", "speed": 1797.0, "tacho": tacho, "bearing": bearing("6205"), "gear": gear}
+    told: dict[str, Any] = {"unit": "g", "speed": 1797.0, "tacho": tacho, "bearing": bearing("6205"), "gear": gear}
     whole = features(x, RATE, **told)
     assert set(whole) == set(FEATURES)
     for name, value in whole.items():
