@@ -185,7 +185,7 @@ SELECT s.equipment_id, s.model, s.component, s.version, servitize.from_us(s.at),
   FROM jsonb_to_recordset(:scores::jsonb) AS s (
        equipment_id int, model text, component text, version int, at bigint, champion boolean, score float8, change text, concern text,
        text text, contributions jsonb)
-ON CONFLICT (equipment_id, model, at, version, component) DO NOTHING;
+ON CONFLICT (equipment_id, model, at, version, component, concern) DO NOTHING;
 
 -- name: record_drifts(drifts)!
 INSERT INTO servitize.model_drift (equipment_id, model, version, at, since, champion, index, drifted, points)

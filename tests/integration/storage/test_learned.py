@@ -76,6 +76,17 @@ def test_scores_and_drifts_are_stored_once(store: Store) -> None:
     assert store.all("SELECT index, drifted, points FROM servitize.model_drift") == [(0.4, True, {"t1": 0.4})]
 
 
+def test_an_instrument_that_turns_out_to_be_the_machine_is_cleared_and_raised_at_once(store: Store) -> None:
+    cleared = ModelScore(store.ours, "bearing1", T0, "normal/pump", 3, True, 1.7, "cleared", "instrument")
+    raised = ModelScore(store.ours, "bearing1", T0, "normal/pump", 3, True, 1.7, "raised", "machine")
+    with Committer(store) as c:
+        c.commit(scores=(cleared, raised))
+    assert sorted(store.all("SELECT concern, change FROM servitize.model_score")) == [
+        ("instrument", "cleared"),
+        ("machine", "raised"),
+    ]
+
+
 class TestRetention:
     """On each engine: what models said goes after a while, but what they are judged by, and what still holds, stays."""
 
