@@ -46,7 +46,12 @@ def test_a_partition_whose_records_expired_stops_until_somebody_gives_them_up(cl
     expire(cluster, partition, ends[partition])
 
     cluster.start("worker-0")
-    assert "retention has overtaken us" in cluster.status("worker-0")["stopped"][str(partition)]
+
+    def why() -> str:
+        return str(cluster.status("worker-0").get("stopped", {}).get(str(partition), ""))
+
+    cluster.settle(lambda: bool(why()))
+    assert "retention has overtaken us" in why()
     assert cluster.positions()[partition] == before[partition]
     assert "partition.stopped" in cluster.log("worker-0")
     others = {p: end for p, end in ends.items() if p != partition}
