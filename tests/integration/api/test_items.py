@@ -109,16 +109,19 @@ def test_a_bearing_through_two_machines_and_a_remanufacture(
 
 def test_the_nameplate_is_read_by_another_implementation(machines: list[int], a: httpx2.Client) -> None:
     """aas-core3.0 is written by others from the metamodel itself, and checks every constraint of it."""
-    jsonization = pytest.importorskip("aas_core3.jsonization")
-    from aas_core3 import types, verification
+    from aas_core3 import jsonization, types, verification
 
     item = a.get("/v1/items", params={"kind": "pump", "serial": "S-P-1"}).json()["items"][0]
     document = a.get(f"/v1/items/{item['id']}/nameplate").json()
     environment = jsonization.environment_from_jsonable(json.loads(json.dumps(document)))
     assert [f"{error.path}: {error.cause}" for error in verification.verify(environment)] == []
+    assert environment.asset_administration_shells
+    assert environment.submodels
     (shell,) = environment.asset_administration_shells
     (submodel,) = environment.submodels
     assert shell.asset_information.global_asset_id == item["identifier"]
+    assert submodel.semantic_id
+    assert submodel.submodel_elements
     assert submodel.semantic_id.keys[0].value == "https://admin-shell.io/idta/nameplate/3/0/Nameplate"
     found = {e.id_short: e for e in submodel.submodel_elements}
     # what the template says there must be

@@ -47,7 +47,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class Case:
-    """``spoil`` does it; ``component`` and ``concern`` are owed between ``begins`` and ``due`` (hours)."""
+    """``spoil`` does it; ``component`` and ``concern`` are owed between ``begins`` and ``due`` (hours). Nothing arrives
+    of the machine in the hours ``away``, from and to."""
 
     name: str
     spoil: Callable[[Machine], None]
@@ -55,6 +56,7 @@ class Case:
     concern: str = ""
     begins: float = 0.0
     due: float = 0.0
+    away: tuple[tuple[float, float], ...] = ()
 
 
 def play(fleet_type, cases, hours, seeds) -> dict[str, list[Announced]]:
@@ -62,8 +64,11 @@ def play(fleet_type, cases, hours, seeds) -> dict[str, list[Announced]]:
     fleet = fleet_type(seeds[: len(cases)], START, PERIOD_S)
     frames = fleet.advance(round(hours * 3600 / PERIOD_S))
     h = (frames.ts - START) / 3.6e9
+    arrives = np.ones(frames.values.shape[:2], bool)
     for unit, case in enumerate(cases):
         case.spoil(Machine(h, frames.values[:, unit], fleet.column, seeds[unit]))
+        for left, back in case.away:
+            arrives[:, unit] &= (h <= left) | (h > back)
     type_ = catalog()[fleet_type.TYPE]
     kinds = {p.key: p.definition for p in type_.point_instances()}
     keys = [spec.key for spec in fleet_type.POINTS] + [k for k in kinds if k not in fleet.column]
@@ -79,12 +84,12 @@ def play(fleet_type, cases, hours, seeds) -> dict[str, list[Announced]]:
     for first in range(0, len(frames.ts), 40):
         part = slice(first, first + 40)
         values, ts = frames.values[part], frames.ts[part]
-        shape = values.shape
+        here = arrives[part]
         batch = TelemetryBatch(
-            np.broadcast_to(ids, shape).ravel(),
-            np.broadcast_to(ts[:, None, None], shape).ravel(),
-            values.ravel(),
-            np.where(np.isnan(values), quality.BAD | quality.SENSOR, quality.GOOD).astype(np.uint8).ravel(),
+            np.broadcast_to(ids, values.shape)[here].ravel(),
+            np.broadcast_to(ts[:, None, None], values.shape)[here].ravel(),
+            values[here].ravel(),
+            np.where(np.isnan(values), quality.BAD | quality.SENSOR, quality.GOOD).astype(np.uint8)[here].ravel(),
             int(ts[-1]),
         )
         transitions += processor.step(StreamRecord(batch)).transitions
@@ -103,7 +108,8 @@ def complaints(case: Case, alarms: list[Announced]) -> list[str]:
     right = [
         a for a in alarms if a.component == case.component and a.concern == case.concern and hour(a) >= case.begins
     ]
-    other = [f"{hour(a):.1f} h: {a.condition} ({a.concern}) {a.title}" for a in alarms if a not in right]
+    missed = [a for a in alarms if a.concern == "connection" and any(b < hour(a) <= e for b, e in case.away)]
+    other = [f"{hour(a):.1f} h: {a.condition} ({a.concern}) {a.title}" for a in alarms if a not in right + missed]
     if case.component and not any(hour(a) <= case.due for a in right):
         other.append(
             f"no {case.concern} alarm on {case.component} by {case.due} h; had {[round(hour(a), 1) for a in right]}"

@@ -90,10 +90,13 @@ CASES = [
     Case("winding wire", winding_wire_breaks, "motor", "instrument", 21, 21.5),
     Case("stopped and started", lambda m: None),
     Case("healthy", lambda m: None),
+    Case("gateway away for hours", lambda m: None, away=((11.4, 13.9),)),
+    Case("gateway away again and again", lambda m: None, away=((10, 10.1), (11.5, 11.8), (14, 14.7), (16, 17))),
+    Case("cooler after an outage", cooler_all_at_once, "lube_oil.cooler", "machine", 16, 20, away=((12, 14),)),
 ]
 IN_THE_LINE = [770_003, 770_005, 770_006, *range(770_008, 770_013), *range(770_014, 770_018)]
 """Machines that happen to run all the time: a fault in a machine at rest shows nothing."""
-SEEDS = [*IN_THE_LINE, 770_013, 770_018]
+SEEDS = [*IN_THE_LINE, 770_013, 770_018, 770_020, 770_021, 770_022]
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,15 @@ def box_warms_evenly(m):
     m["car4.axle_box6.temperature"][:] += 35.0 * m.ramp(11, 2.0)
 
 
-def fan_at_half_speed(m):
+def fan_at_half_speed(m, hour=13):
     """The rise over the outside air grows by 85 %, over a quarter of an hour; the plate's own mass smooths both."""
     plate, outside = m["car5.converter.temperature"], m["train.ambient_temperature"]
     rise = np.convolve(np.maximum(plate - outside, 0), np.ones(20) / 20)[: len(plate)]
-    plate[:] += 0.85 * (1 - np.exp(-m.since(13) * 4)) * rise
+    plate[:] += 0.85 * (1 - np.exp(-m.since(hour) * 4)) * rise
+
+
+def fan_at_half_speed_later(m):
+    fan_at_half_speed(m, 15)
 
 
 def hose_leaks(m):
@@ -73,10 +77,13 @@ CASES = [
     Case("outside thermometer", outside_thermometer_in_the_sun, "train", "instrument", 11, 14),
     Case("pause at noon", lambda m: None),
     Case("healthy", lambda m: None),
+    Case("gateway away for hours", lambda m: None, away=((11.4, 13.9),)),
+    Case("gateway away again and again", lambda m: None, away=((10, 10.1), (11.5, 11.8), (14, 14.7), (16, 17))),
+    Case("fan after an outage", fan_at_half_speed_later, "car5.converter", "machine", 15, 17.5, away=((12, 14),)),
 ]
 IN_SERVICE = [880_001, 880_003, 880_004, 880_005, 880_006, 880_008, 880_009, 880_010, 880_011]
 """Trains that happen to be on the line all day."""
-SEEDS = [*IN_SERVICE, 880_002, 880_012]
+SEEDS = [*IN_SERVICE, 880_002, 880_012, 880_021, 880_023, 880_026]
 
 
 @pytest.fixture(scope="module")
