@@ -29,7 +29,8 @@ TYPES: Final = (
 LEARNING: Final = 10 * HOUR
 """The catalogue's baselines learn for 6 h under load and 2 h on the line."""
 SETTLING: Final = 2 * HOUR
-REPAIR: Final = 2 * HOUR
+REPAIR: Final = 90 * MINUTE
+"""Less than the two hours after which a leased machine, which is not repaired at all, counts as silent."""
 SERVICE_HOURS: Final = (6, 22)
 """Hours of the day (UTC) in which a train surely runs: its faults grow and show then."""
 TO_BE_TOLD: Final = 40 * MINUTE

@@ -52,6 +52,14 @@ def test_the_bearings_fault_ends_in_a_case_that_names_it(servitize: Servitize) -
         servitize("down", code=None)
 
 
+def test_a_second_demonstration_goes_on_after_the_repairs(servitize: Servitize) -> None:
+    """The same machines, mended, and other faults; the pause is no alarm, and it hides none."""
+    shown = servitize("demo", "--seconds", "30", "--api", "0", "--mqtt", "0", timeout=540)
+    assert "PASSED: " in shown
+    assert ", 0 missed, 0 alarms without a cause" in shown
+    assert servitize.json("deadletter", "list") == []
+
+
 def test_another_seed_wants_a_directory_of_its_own(servitize: Servitize) -> None:
     refused = servitize("demo", "--seconds", "60", "--seed", "2", code=1)
     assert "was made with seed 1" in refused
