@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -126,6 +127,7 @@ def create_app(settings: ApiSettings, parse_type: TypeParser = from_document) ->
         title="servitize",
         version="1",
         description=_DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -143,10 +145,13 @@ def create_app(settings: ApiSettings, parse_type: TypeParser = from_document) ->
     app.add_middleware(Measure, metrics=app.state.servitize.metrics)
     app.add_middleware(Envelope)
 
+    making = threading.Lock()
+
     def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
+        with making:
+            if app.openapi_schema is None:
+                app.openapi_schema = _document(app)
+            return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
     return app

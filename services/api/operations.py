@@ -10,6 +10,7 @@ import html
 import ipaddress
 from typing import Any, Final, Literal
 
+import orjson
 import psycopg
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -153,8 +154,17 @@ def _operations(document: dict[str, Any]) -> str:
     return "".join(rows)
 
 
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request) -> Response:
+    """The contract. Made for who asks first, which takes seconds: in a thread, so others are answered meanwhile."""
+    state = state_of(request.app)
+    if not state.contract:
+        state.contract = orjson.dumps(request.app.openapi())
+    return Response(state.contract, media_type="application/json")
+
+
 @router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> Response:
+def docs(request: Request) -> Response:
     """Operations and kinds of problems on one plain page: no script, nothing fetched from elsewhere."""
     problems = "".join(
         f"<tr id='{kind.code}'><td><code>{kind.code}</code></td><td>{kind.status}</td>"

@@ -68,6 +68,8 @@ class AppState:
         self.quota = Quotas(Policy("default", settings.quota, settings.quota_window))
         self.tenant_quota = Quotas(Policy("tenant", settings.tenant_quota, settings.quota_window))
         self.metrics = Metrics()
+        self.contract = b""
+        """The OpenAPI document as it is sent; empty until somebody asks for it."""
         self.streams: Counter[int] = Counter()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.sequencer_seen: float | None = None
