@@ -158,6 +158,14 @@ class TestRetention:
         assert self.apply(store) == {"prognosis": 2, "model_score": 4, "model_drift": 1}
         assert self.left(store) == {"prognosis": [], "model_score": [800], "model_drift": [1250]}
 
+    def test_an_instruments_alarm_that_became_the_machines_stands_as_the_machines(self, store: Store) -> None:
+        at = self.said(store, ()) - 800 * DAY
+        with Committer(store) as c:
+            for concern, change in (("instrument", "cleared"), ("machine", "raised")):
+                c.commit(scores=(ModelScore(store.ours, "bearing1", at, "normal/pump", 1, True, 1.2, change, concern),))
+        assert self.apply(store) == {"model_score": 1}
+        assert store.all("SELECT concern, change FROM servitize.model_score") == [("machine", "raised")]
+
     def test_another_policy_counts_but_none_before_it_is_known_who_was_right(self, store: Store) -> None:
         self.said(store, (45, 35, 3))
         with psycopg.connect(store.dsn) as owner:
