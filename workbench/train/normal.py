@@ -37,7 +37,7 @@ _UNITS: Final = frozenset({"1", "h", "km", "deg"})
 """Switches, counters and angles (which wrap around) are no sensors, unless somebody names them."""
 TIMES: Final[Mapping[str, float]] = {
     "smooth_s": 1800.0, "settle_s": 10800.0, "calm_s": 5400.0, "learn_s": 43200.0, "on_s": 1800.0, "off_s": 3600.0,
-    "t_limit": 8.0, "each_limit": 5.0, "beyond": 0.02,
+    "t_limit": 9.5, "each_limit": 5.0, "beyond": 0.02,
 }  # fmt: skip
 """Slow by design: what is fast has limits of its own, a machine is warm three hours after its start, and follows its
 load in half of that. What is told so finely holds nowhere but where it was learned."""

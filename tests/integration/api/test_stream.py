@@ -65,9 +65,8 @@ def test_an_alarm_arrives_within_a_moment(api: Running, world: World) -> None:
         assert next(stream)["event"] == "ready"
         began = time.monotonic()
         world.transition(world.a.equipment, "seal/leakage/high", "raised", T0 + 5000 * SECOND)
-        event = next(e for e in stream if e["event"] != "comment")
+        event = next(e for e in stream if e["event"] == "alarm")  # what alarms of before called for may come between
         assert time.monotonic() - began < 2
-    assert event["event"] == "alarm"
     assert event["id"] == event["data"]["seq"]
     assert event["data"]["payload"]["equipment"] == "P-1"
     assert event["data"]["at"].endswith("Z")
