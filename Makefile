@@ -16,6 +16,8 @@ PYTEST_ARGS ?=
 # Processes that share the test files, one more than the two processors this is meant for; each has servers of its own.
 # JOBS=0 runs all in one, as a debugger wants it.
 JOBS ?= 3
+# Each computes on one thread: what shares a processor with others and spins while it waits takes three times as long.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 FAULTS ?=
 BENCH ?=
 YEARS ?=
@@ -45,7 +47,7 @@ test: .venv/READY ## check import order, style and types, then run all tests (PY
 	@$(MAKE) --no-print-directory lint
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo \
 		"mosquitto is not installed: tests of that broker will say so and be skipped (Debian: apt-get install mosquitto)"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
 
 lint: .venv/READY ## import order, ruff, mypy
 	@$(BIN)/lint-imports --no-logo

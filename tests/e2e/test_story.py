@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900
 
 
 def test_a_bearing_wears_is_replaced_and_proven_well(servitize: Servitize) -> None:
-    shown = servitize("demo", "--story", "--api", "0", "--mqtt", "0", timeout=840)
+    shown = servitize("demo", "--story", "--seconds", "60", "--api", "0", "--mqtt", "0", timeout=840)
     told = [
         r"alarm +unacknowledged +K-101 motor\.bearing_de",
         r"advisory +open +K-101 motor\.bearing_de: .*  by \d{4}-\d\d-\d\d",
