@@ -107,3 +107,32 @@ def check(unit: str) -> str:
     except Exception as error:
         raise UnitError(f"{unit!r} is no UCUM unit", hint="for example Cel, bar, mm/s, kW, {rpm}/min") from error
     return code
+
+
+_SHOWN: Final = {
+    "1": "",
+    "Cel": "°C",
+    "[degF]": "°F",
+    "deg": "°",
+    "um": "µm",
+    "{rpm}/min": "r/min",
+    "m3/s": "m³/s",
+    "m3/h": "m³/h",
+    "m/s2": "m/s²",
+    "K/kW": "K/kW",
+}
+
+
+def shown_unit(ucum: str) -> str:
+    """A UCUM code as people write it; annotations in braces say what is counted and are no unit.
+
+    >>> shown_unit("Cel"), shown_unit("{rpm}/min"), shown_unit("{alarms}/d"), shown_unit("1")
+    ('°C', 'r/min', '/d', '')
+    """
+    if ucum in _SHOWN:
+        return _SHOWN[ucum]
+    plain = ucum
+    while "{" in plain and "}" in plain:
+        before, _, rest = plain.partition("{")
+        plain = before + rest.partition("}")[2]
+    return _SHOWN.get(plain, plain)

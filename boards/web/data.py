@@ -17,9 +17,9 @@ from starlette.datastructures import QueryParams
 
 from boards.definition import Annotation, Board, Kind, Panel, Value, Variable
 from boards.queries import NOW, Range, Result, bind, fetch, panel_range
-from boards.web.view import shown_unit
 from core.errors import NotFoundError
 from core.time import parse_duration
+from core.units import shown_unit
 from services.api.auth import Session
 from services.api.errors import ParameterError
 from services.api.moments import parse as parse_moment

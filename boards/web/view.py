@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from boards.definition import Board, Column, Link, Named, Panel, Series, Zones
 from core.time import parse_duration
+from core.units import shown_unit
 
 Say = Callable[[str], str]
 """A word in the reader's language."""
-
-_SHOWN: Final = {
-    "1": "",
-    "Cel": "°C",
-    "[degF]": "°F",
-    "deg": "°",
-    "um": "µm",
-    "{rpm}/min": "r/min",
-    "m3/s": "m³/s",
-    "m3/h": "m³/h",
-    "m/s2": "m/s²",
-    "K/kW": "K/kW",
-}
-
-
-def shown_unit(ucum: str) -> str:
-    """A UCUM code as people write it; annotations in braces say what is counted and are no unit.
-
-    >>> shown_unit("Cel"), shown_unit("{rpm}/min"), shown_unit("{alarms}/d"), shown_unit("1")
-    ('°C', 'r/min', '/d', '')
-    """
-    if ucum in _SHOWN:
-        return _SHOWN[ucum]
-    plain = ucum
-    while "{" in plain and "}" in plain:
-        before, _, rest = plain.partition("{")
-        plain = before + rest.partition("}")[2]
-    return _SHOWN.get(plain, plain)
 
 
 def _zones(zones: Zones | None) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.vibration import shaft, spectra
 from models.vibration.bearings import PARTS, Bearing
-from models.vibration.envelope import best_band, demodulate
+from models.vibration.envelope import Band, best_band, demodulate
 from models.vibration.gears import Gear
 from models.vibration.transients import Start
 
@@ -140,10 +140,10 @@ def spectrum(
     )
 
 
-def envelope(samples: NDArray[np.floating], rate: float, place: Place) -> Curve:
-    """The envelope's spectrum in the band where the signal is most impulsive, as depth of modulation in per cent, with
-    the bearing's lines."""
-    band = best_band(samples, rate)
+def envelope(samples: NDArray[np.floating], rate: float, place: Place, band: Band | None = None) -> Curve:
+    """The envelope's spectrum in ``band`` (default: where the signal is most impulsive), as depth of modulation in per
+    cent, with the bearing's lines."""
+    band = band or best_band(samples, rate)
     fastest = max(place.bearing.lines(place.speed).values(), default=0.0) if _turning(place) and place.bearing else 0.0
     top = min(max(5.0 * fastest, 400.0), (band.high - band.low) / 2)
     (found,) = demodulate(samples, rate, resolution=ENVELOPE_STEP, top=top, bands=(band,))

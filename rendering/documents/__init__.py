@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 
 from core.time import to_datetime
+from core.units import shown_unit
 
 
 @functools.cache
@@ -25,6 +26,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters["moment"] = _moment
     environment.filters["grouped"] = _grouped
+    environment.filters["unit"] = shown_unit
     return environment
 
 

@@ -15,6 +15,7 @@ from core.parcels import Purpose
 from core.time import SECOND
 from models.diagnosis import Channel, Machine, Record
 from models.vibration import curves
+from models.vibration.envelope import Band
 from models.vibration.features import features
 from models.vibration.orders import angle_from_pulses
 from models.vibration.places import tacho_signal
@@ -148,9 +149,12 @@ def _levels(places: Places, component: str, baseline: Samples) -> dict[str, dict
     return found
 
 
-def pictures(places: Places, component: str, present: Samples, history: Sequence[Samples]) -> dict[str, Any]:
-    """Curves of a case by name, as documents."""
+def pictures(
+    places: Places, component: str, present: Samples, history: Sequence[Samples], said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Curves of a case by name, as documents; envelopes in the bands that what was ``said`` speaks of."""
     found: dict[str, Any] = {}
+    bands = bands_of(said)
     for instance in places.at(component):
         channel = instance.channel
         if channel not in present.channels:
@@ -163,7 +167,7 @@ def pictures(places: Places, component: str, present: Samples, history: Sequence
         found[f"{channel}.waveform"] = curves.waveform(samples, present.rate, place).document()
         records = [(s.ts, s.of(channel), s.rate * slower(s, present)) for s in history if channel in s.channels]
         if housing:
-            found[f"{channel}.envelope"] = curves.envelope(samples, present.rate, place).document()
+            found[f"{channel}.envelope"] = curves.envelope(samples, present.rate, place, bands.get(channel)).document()
         if len(records) > 1:
             span = WATERFALL_ORDERS * place.speed / 60.0 if place.speed > 0 else 500.0
             fall = curves.waterfall(records, place, top=min(span, present.rate / 2), enveloped=housing)
@@ -171,6 +175,16 @@ def pictures(places: Places, component: str, present: Samples, history: Sequence
         pair = places.pair(channel)
         if pair is not None and pair in present.channels and channel < pair:
             found[f"{channel}.orbit"] = orbit_of(places, present, channel, pair).document()
+    return found
+
+
+def bands_of(said: Mapping[str, Any]) -> dict[str, Band]:
+    """By channel the band of the foremost evidence that was found in an envelope."""
+    found: dict[str, Band] = {}
+    for finding in said["findings"]:
+        for entry in finding["evidence"]:
+            if entry["band"] is not None:
+                found.setdefault(entry["channel"], Band(entry["band"][0], entry["band"][1], parts=0))
     return found
 
 

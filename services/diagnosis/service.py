@@ -220,7 +220,7 @@ async def _seen(db: Transaction, known: Places, component: str, chosen: evidence
     baseline = None if chosen.baseline is None else data.get(chosen.baseline)
     history = [data[number] for number in chosen.history if number in data]
     said = await asyncio.to_thread(evidence.judge, known, component, present, baseline)
-    pictures = await asyncio.to_thread(evidence.pictures, known, component, present, history)
+    pictures = await asyncio.to_thread(evidence.pictures, known, component, present, history, said)
     return evidence.Evidence(said, {"curves": pictures, "present": chosen.present, "baseline": chosen.baseline})
 
 

@@ -128,6 +128,9 @@ def test_from_alarm_to_report(api: Any, world: World, motor: int) -> None:
     first = case["diagnosis"]["findings"][0]
     assert (first["mode"], first["component"], first["decided"]) == ("bearing_outer", "bearing", True)
     assert {"de.envelope", "de.spectrum", "de.waterfall", "de.waveform"} == set(case["pictures"])
+    band = next(line["band"] for line in first["evidence"] if line["band"])
+    shown = client.get(f"/v1/cases/{number}/plots/de.envelope?form=json").json()["facts"]
+    assert [shown["band_low"], shown["band_high"]] == band  # the picture is of what the words speak of
     kept = world.execute(
         "SELECT retention, count(*) FROM servitize.waveform WHERE equipment_id = %s GROUP BY 1", [motor]
     )

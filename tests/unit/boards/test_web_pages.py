@@ -14,6 +14,7 @@ from boards.all import BOARDS
 from boards.web import pages, view
 from boards.web.assets import Assets, palette_css
 from boards.web.words import language_of, say, words
+from core.units import shown_unit
 
 FOLDER = Path(pages.__file__).parent
 SCRIPTS = sorted((FOLDER / "static").glob("*.js"))
@@ -78,7 +79,7 @@ def test_data_in_a_page_cannot_end_its_script() -> None:
     [("Cel", "°C"), ("1", ""), ("{rpm}/min", "r/min"), ("{alarms}/d", "/d"), ("mm/s", "mm/s"), ("m3/s", "m³/s")],
 )
 def test_units_are_shown_as_people_write_them(ucum: str, shown: str) -> None:
-    assert view.shown_unit(ucum) == shown
+    assert shown_unit(ucum) == shown
 
 
 @pytest.mark.parametrize(
