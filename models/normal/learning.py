@@ -36,9 +36,9 @@ _LONG: Final = 40.0
 _HALVES: Final = 4
 """From so many machines on limits are judged on machines not learned from, else on the later half of each."""
 _ROOM: Final = 1.2
+"""Over what healthy machines reach."""
 _ROOM_EACH: Final = 3.5
 """The same for one sensor: of many, the farthest is looked at, and the most that each reached is one number."""
-"""Over what healthy machines reach."""
 _REACHED: Final = 0.999
 _NO_LIMIT: Final = 1e9
 

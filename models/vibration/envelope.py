@@ -32,11 +32,11 @@ _SIDE_BY_SIDE: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Hz from … to; ``parts`` is the level of the tree it belongs to."""
+    """Hz from … to; ``parts`` is the level of the tree it belongs to, 0 if none."""
 
     low: float
     high: float
-    parts: int
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

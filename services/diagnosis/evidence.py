@@ -184,7 +184,7 @@ def bands_of(said: Mapping[str, Any]) -> dict[str, Band]:
     for finding in said["findings"]:
         for entry in finding["evidence"]:
             if entry["band"] is not None:
-                found.setdefault(entry["channel"], Band(entry["band"][0], entry["band"][1], parts=0))
+                found.setdefault(entry["channel"], Band(*entry["band"]))
     return found
 
 

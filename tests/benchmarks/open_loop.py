@@ -162,7 +162,7 @@ def figures(told: Told) -> dict[str, Any]:
     found: dict[str, Any] = {"answers": dict(told.status), "load": os.getloadavg()[0]}
     for kind, took in sorted(told.took.items()):
         p50, p95, p99 = np.percentile(took, [50, 95, 99])
-        found[kind] = {"n": len(took), "p50": p50, "p95": p95, "p99": p99, "max": max(took)}
+        found[kind] = {"n": len(took), "p50": float(p50), "p95": float(p95), "p99": float(p99), "max": max(took)}
     return found
 
 
